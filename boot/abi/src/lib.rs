@@ -1,0 +1,1 @@
+//! Linux' numbers and structures, as the guest sees them.

@@ -1,0 +1,1 @@
+//! Parser of hostile ELF headers.

@@ -1,0 +1,1 @@
+//! How guest code runs: address spaces, threads and traps.

@@ -1,0 +1,3 @@
+//! The user-space kernel of a Cloister sandbox.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The 9P2000.L wire format and Cloister's extensions.

@@ -1,0 +1,1 @@
+//! Messages, descriptors and transports between Cloister's processes.

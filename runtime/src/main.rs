@@ -1,0 +1,3 @@
+//! The cloister command: an OCI runtime whose sandboxes have their own kernel.
+
+fn main() {}
