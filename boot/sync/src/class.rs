@@ -1,0 +1,62 @@
+//! The lock classes, in the order of acquisition: a lock may be taken while locks of *lower* classes are held.
+//!
+//! Two locks of one class are taken together only with [`Lock::pair`](crate::Lock::pair).
+
+/// Protects the tree of processes: parents, children, process groups, sessions, and the id tables.
+pub const PROCESS_TREE: u8 = 10;
+/// Protects a thread group: its threads, its pending signals, its exit state, its stop state, its timers.
+pub const THREAD_GROUP: u8 = 20;
+/// Protects the signal actions that a set of tasks shares.
+pub const SIGNAL_ACTIONS: u8 = 30;
+/// Protects what one task shares with others: pending signals, mask, name, credentials.
+pub const TASK: u8 = 40;
+/// Protects the file system context (`root`, `cwd`, `umask`) that a set of tasks shares.
+pub const FS_CONTEXT: u8 = 50;
+/// Protects a descriptor table.
+pub const FD_TABLE: u8 = 60;
+/// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.
+pub const FUTEX: u8 = 70;
+/// Protects the vma tree and the break of an address space.
+pub const ADDRESS_SPACE: u8 = 80;
+/// Protects an open file description: its offset and flags.
+pub const OPEN_FILE: u8 = 90;
+/// Serialises renames of directories in the whole sandbox, as in Linux.
+pub const RENAME: u8 = 100;
+/// Protects the table of mounts.
+pub const MOUNT: u8 = 110;
+/// Protects the children and the name of a dentry. Parent before child.
+pub const DENTRY: u8 = 120;
+/// Protects the list of dentries that can be evicted.
+pub const DENTRY_LRU: u8 = 130;
+/// Protects an inode of an upper file system (overlay), which calls into inodes of lower ones.
+pub const UPPER_INODE: u8 = 140;
+/// Protects an inode's attributes and contents.
+pub const INODE: u8 = 150;
+/// Protects the advisory locks of an inode.
+pub const FILE_LOCKS: u8 = 155;
+/// Serialises the requests on one gofer connection; held while the gofer answers.
+pub const GOFER: u8 = 160;
+/// Protects a table of sockets that have a name (abstract names, bound inodes, ports).
+pub const SOCKET_NAMES: u8 = 170;
+/// Protects one socket, or one pair of connected ones.
+pub const SOCKET: u8 = 180;
+/// Protects a pipe, an eventfd, a terminal or another leaf object with wait queues of its own.
+pub const STREAM: u8 = 190;
+/// Protects an epoll instance's interest list.
+pub const EPOLL: u8 = 200;
+/// Protects a timer's setting.
+pub const TIMER: u8 = 210;
+/// Protects an epoll instance's ready list; taken by wake-ups.
+pub const EPOLL_READY: u8 = 215;
+/// Protects the entries of a wait queue.
+pub const WAIT_QUEUE: u8 = 220;
+/// Protects the timer queue of the sandbox.
+pub const TIMER_QUEUE: u8 = 230;
+/// Protects the table of watched host descriptors.
+pub const REACTOR: u8 = 235;
+/// Protects a task's place in the scheduler: running, parked, woken.
+pub const SCHEDULE: u8 = 240;
+/// Protects the run queue.
+pub const RUN_QUEUE: u8 = 245;
+/// Protects a platform's own tables.
+pub const PLATFORM: u8 = 250;
