@@ -1,0 +1,215 @@
+//! Envelopes, and the enumerations of all requests and responses.
+
+use super::{
+    ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Pause, Processes,
+    ProcessesReply, Resume, Signal, Stacks, StacksReply, StartContainer, State, Statistics, StatisticsReply,
+    Strace, Wait, WaitPid,
+};
+use crate::codec::{Decode, Encode};
+use crate::version::Handshake;
+
+/// A request or response with the number that ties them together.
+///
+/// The client chooses the id; it is unique among the requests of its connection that are not answered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Envelope<T> {
+    /// The request's id.
+    pub id: u64,
+    /// The request or response.
+    pub body: T,
+}
+
+/// A request with the type of its reply.
+pub trait Method: Into<Request> {
+    /// The reply to a success.
+    type Reply: TryFrom<Response, Error = Response>;
+}
+
+/// Ties each variant of [`Request`] to its type and that to its reply.
+macro_rules! requests {
+    ($($name:ident -> $reply:ident),+ $(,)?) => {
+        impl Request {
+            /// The method's name, for logs and errors.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)+ }
+            }
+        }
+
+        $(
+            impl From<$name> for Request {
+                fn from(request: $name) -> Self {
+                    Self::$name(request)
+                }
+            }
+
+            impl Method for $name {
+                type Reply = $reply;
+            }
+        )+
+    };
+}
+
+/// Ties each variant of [`Response`] to its type.
+macro_rules! responses {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            impl From<$name> for Response {
+                fn from(reply: $name) -> Self {
+                    Self::$name(reply)
+                }
+            }
+
+            impl TryFrom<Response> for $name {
+                type Error = Response;
+
+                fn try_from(response: Response) -> Result<Self, Response> {
+                    match response {
+                        Response::$name(reply) => Ok(reply),
+                        other => Err(other),
+                    }
+                }
+            }
+        )+
+    };
+}
+
+/// All requests.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Request {
+    // `Hello` stays first: its encoding must be the same in all versions for a mismatch to be told.
+    /// Opens the conversation.
+    Hello(Hello),
+    /// Makes a container.
+    CreateContainer(CreateContainer),
+    /// Starts a container's first process.
+    StartContainer(StartContainer),
+    /// Waits for a container's end.
+    Wait(Wait),
+    /// Sends a signal into a container.
+    Signal(Signal),
+    /// Tells a container's state.
+    State(State),
+    /// Lists a container's processes.
+    Processes(Processes),
+    /// Starts another process in a container.
+    Execute(Execute),
+    /// Waits for the end of a process started by [`Execute`].
+    WaitPid(WaitPid),
+    /// Freezes the sandbox.
+    Pause(Pause),
+    /// Lets a frozen sandbox go on.
+    Resume(Resume),
+    /// Turns the kernel's system call trace on or off.
+    Strace(Strace),
+    /// Tells what every task is doing.
+    Stacks(Stacks),
+    /// Removes a container.
+    Destroy(Destroy),
+    /// Tells what the sandbox uses.
+    Statistics(Statistics),
+}
+
+requests! {
+    Hello -> Handshake,
+    CreateContainer -> Done,
+    StartContainer -> Done,
+    Wait -> ExitStatus,
+    Signal -> Done,
+    State -> ContainerState,
+    Processes -> ProcessesReply,
+    Execute -> ExecuteReply,
+    WaitPid -> ExitStatus,
+    Pause -> Done,
+    Resume -> Done,
+    Strace -> Done,
+    Stacks -> StacksReply,
+    Destroy -> Done,
+    Statistics -> StatisticsReply,
+}
+
+/// All responses.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Response {
+    /// The request failed.
+    Error(Failure),
+    /// Reply to [`Hello`].
+    Handshake(Handshake),
+    /// Done; there is nothing to tell.
+    Done(Done),
+    /// Reply to [`Wait`] and [`WaitPid`].
+    ExitStatus(ExitStatus),
+    /// Reply to [`State`].
+    ContainerState(ContainerState),
+    /// Reply to [`Processes`].
+    ProcessesReply(ProcessesReply),
+    /// Reply to [`Execute`].
+    ExecuteReply(ExecuteReply),
+    /// Reply to [`Stacks`].
+    StacksReply(StacksReply),
+    /// Reply to [`Statistics`].
+    StatisticsReply(StatisticsReply),
+}
+
+responses! {
+    Handshake,
+    Done,
+    ExitStatus,
+    ContainerState,
+    ProcessesReply,
+    ExecuteReply,
+    StacksReply,
+    StatisticsReply,
+}
+
+/// The reply of methods that have nothing to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Done;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind of failure, for programs.
+    pub kind: ErrorKind,
+    /// What failed and why, one line for people.
+    pub message: String,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ErrorKind {
+    /// No such container or process.
+    NotFound,
+    /// A container of this id exists already.
+    AlreadyExists,
+    /// The container is not in the state that the method needs, such as a second start.
+    InvalidState,
+    /// The request makes no sense: an id of wrong form, a wrong number of descriptors.
+    InvalidArgument,
+    /// The kernel does not have this method or feature.
+    Unsupported,
+    /// The peer is of another version.
+    Version,
+    /// A file system operation on behalf of the request failed with this `errno`.
+    Os(i32),
+    /// The program cannot be executed, with the `errno` of `execve`: `ENOENT` and `EACCES` become a shell's exit codes
+    /// 127 and 126.
+    Execute(i32),
+    /// A failure inside the kernel.
+    Internal,
+}
+
+impl Failure {
+    /// Makes a failure.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl From<Failure> for Response {
+    fn from(failure: Failure) -> Self {
+        Self::Error(failure)
+    }
+}

@@ -1,0 +1,29 @@
+//! What the runtime asks of a sandbox's kernel, and the answers.
+//!
+//! A client connects to the control socket and sends [`Envelope`]s with [`Request`]s; the kernel answers each with an
+//! envelope of the same id, not necessarily in order: a [`Wait`] is answered when the container ends, and does not hold up
+//! what is asked after it. The first request of a connection is [`Hello`]; the kernel refuses all others before it.
+//!
+//! Each method is a type of its own with the type of its reply ([`Method`]); [`Client`] ties both together.
+
+mod client;
+mod container;
+mod debug;
+mod execute;
+mod freeze;
+mod hello;
+mod message;
+mod processes;
+mod signal;
+mod wait;
+
+pub use client::{Client, ClientError, Event, Ticket};
+pub use container::{ContainerState, CreateContainer, Destroy, StartContainer, State, Status};
+pub use debug::{Stacks, StacksReply, Statistics, StatisticsReply, Strace};
+pub use execute::{Execute, ExecuteReply};
+pub use freeze::{Pause, Resume};
+pub use hello::Hello;
+pub use message::{Done, Envelope, ErrorKind, Failure, Method, Request, Response};
+pub use processes::{Process, Processes, ProcessesReply};
+pub use signal::{Signal, SignalTarget};
+pub use wait::{ExitStatus, Wait, WaitPid};

@@ -1,0 +1,29 @@
+//! `Signal`: signals into a container.
+
+use crate::codec::{Decode, Encode};
+
+/// Sends a signal as the container's superuser does.
+///
+/// Errors: `NotFound`; `InvalidState` if the container is stopped; `InvalidArgument` for a signal outside 1 to 64.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Signal {
+    /// The container's id.
+    pub id: String,
+    /// Linux' number of the signal.
+    pub signal: i32,
+    /// Who gets it.
+    pub target: SignalTarget,
+}
+
+/// Who gets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SignalTarget {
+    /// The first process.
+    Init,
+    /// All processes of the container.
+    All,
+    /// The foreground process group of the first process' terminal; the first process' group if it has no terminal.
+    ForegroundGroup,
+    /// One process, by the id that [`Execute`](super::Execute) or [`Processes`](super::Processes) told.
+    Process(i32),
+}

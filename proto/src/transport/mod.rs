@@ -1,0 +1,13 @@
+//! Packets with descriptors between two processes on one host.
+//!
+//! A packet is one `SOCK_SEQPACKET` datagram: [`frame`]'s two header bytes, then the message. Descriptors travel beside
+//! it by `SCM_RIGHTS`. A message that is larger than a packet is put into a sealed memory file, whose descriptor is the
+//! packet's last.
+
+mod error;
+mod frame;
+mod seqpacket;
+
+pub use error::TransportError;
+pub use frame::{MAX_DESCRIPTORS, MAX_PACKET};
+pub use seqpacket::{Connection, Listener, Received};
