@@ -1,0 +1,32 @@
+//! The messages of the standard protocol (plan9 manual section 5, and 9P2000.L as Linux' v9fs speaks it).
+
+pub mod attach;
+pub mod auth;
+pub mod clunk;
+pub mod flush;
+pub mod fsync;
+pub mod getattr;
+pub mod getlock;
+pub mod lcreate;
+pub mod lerror;
+pub mod link;
+pub mod lock;
+pub mod lopen;
+pub mod mkdir;
+pub mod mknod;
+pub mod read;
+pub mod readdir;
+pub mod readlink;
+pub mod remove;
+pub mod rename;
+pub mod renameat;
+pub mod setattr;
+pub mod statfs;
+pub mod symlink;
+pub mod time64;
+pub mod unlinkat;
+pub mod version;
+pub mod walk;
+pub mod write;
+pub mod xattrcreate;
+pub mod xattrwalk;
