@@ -1,0 +1,85 @@
+//! The plan of `cloister-boot`: the sandbox's kernel, which gets nothing but its descriptors.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::plan::{Image, lift};
+use super::{Binary, Identity, LaunchError, Plan, Root};
+
+/// User and group id of the kernel, inside its user namespace and, when root starts it, outside as well: `nobody`.
+pub const NOBODY: u32 = 65534;
+
+/// What the kernel is told on its command line.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// Id of the sandbox, for the log and process lists.
+    pub id: &'a str,
+    /// Listening control socket.
+    pub control: BorrowedFd<'a>,
+    /// Where panics and early errors go.
+    pub errors: BorrowedFd<'a>,
+    /// Where the log goes.
+    pub log: BorrowedFd<'a>,
+    /// `text` or `json`.
+    pub log_format: &'a str,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub log_level: &'a str,
+    /// How guest code is run; `None` leaves it to the kernel.
+    pub platform: Option<&'a str>,
+    /// Whether all system calls are logged from the start.
+    pub strace: bool,
+    /// Whether the kernel is killed when the starting thread ends.
+    pub die_with_parent: bool,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+///
+/// The system's: no free descriptors.
+pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> {
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|source| LaunchError::System { action: "open /dev/null", source })?;
+    let descriptors = lift(&[null.as_fd(), null.as_fd(), options.errors, options.control, options.log])?;
+    let mut arguments: Vec<String> =
+        ["--id", options.id, "--control-fd", "3", "--log-fd", "4"].map(Into::into).into();
+    arguments.extend(["--log-format", options.log_format, "--log-level", options.log_level].map(Into::into));
+    if let Some(platform) = options.platform {
+        arguments.extend(["--platform".into(), platform.into()]);
+    }
+    if options.strace {
+        arguments.push("--strace".into());
+    }
+    Ok(Plan {
+        name: "cloister-boot",
+        namespaces: namespaces(),
+        identity: identity(),
+        root: Root::default(),
+        capabilities: 0,
+        die_with_parent: options.die_with_parent,
+        image: Image::new(binary, arguments)?,
+        descriptors,
+    })
+}
+
+fn namespaces() -> u64 {
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWNET;
+    u64::try_from(flags).expect("the flags are positive")
+}
+
+/// Root's sandboxes run as nobody; another user's can run only as that user.
+fn identity() -> Identity {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if uid.is_root() {
+        Identity { inside: NOBODY, uid: NOBODY, gid: NOBODY, privileged: true }
+    } else {
+        Identity { inside: NOBODY, uid: uid.as_raw(), gid: gid.as_raw(), privileged: false }
+    }
+}

@@ -1,0 +1,3 @@
+//! The cloister runtime: bundles, container state, and the launch of sandboxes.
+
+pub mod launch;
