@@ -2,6 +2,9 @@
 //!
 //! Two locks of one class are taken together only with [`Lock::pair`](crate::Lock::pair).
 
+/// Protects what only the worker that runs a task uses: its registers, the call that it is in. Held while the task
+/// is handled, and the only lock that may be held over a gofer's answer.
+pub const TASK_RUN: u8 = 5;
 /// Protects the tree of processes: parents, children, process groups, sessions, and the id tables.
 pub const PROCESS_TREE: u8 = 10;
 /// Protects a thread group: its threads, its pending signals, its exit state, its stop state, its timers.

@@ -9,4 +9,4 @@ mod lock;
 mod order;
 
 pub use lock::{Lock, LockGuard};
-pub use order::assert_none_held;
+pub use order::assert_only_held;

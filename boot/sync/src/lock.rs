@@ -128,7 +128,7 @@ mod tests {
             let (x, y) = Lock::pair(&a, &b);
             assert_eq!((*x, *y), (1, 2));
         }
-        crate::assert_none_held();
+        crate::assert_only_held(0);
         assert_eq!(*a.lock(), 1);
     }
 }

@@ -37,14 +37,15 @@ mod checked {
         }
     }
 
-    /// Asserts, in debug builds, that this thread holds no lock: before it parks a task or blocks.
+    /// Asserts, in debug builds, that this thread holds no lock but one of `class`: before it parks a task or blocks.
     ///
     /// # Panics
     ///
     /// In debug builds, if it does.
-    pub fn assert_none_held() {
-        CLASSES
-            .with_borrow(|held| assert!(held.is_empty(), "lock order: locks {held:?} are held over a park"));
+    pub fn assert_only_held(class: u8) {
+        CLASSES.with_borrow(|held| {
+            assert!(held.iter().all(|&c| c == class), "lock order: locks {held:?} are held over a park");
+        });
     }
 }
 
@@ -63,15 +64,15 @@ mod unchecked {
         }
     }
 
-    /// Asserts, in debug builds, that this thread holds no lock.
-    pub fn assert_none_held() {}
+    /// Asserts, in debug builds, that this thread holds no lock but one of the given class.
+    pub fn assert_only_held(_class: u8) {}
 }
 
 #[cfg(debug_assertions)]
 pub(crate) use checked::Held;
 #[cfg(debug_assertions)]
-pub use checked::assert_none_held;
+pub use checked::assert_only_held;
 #[cfg(not(debug_assertions))]
 pub(crate) use unchecked::Held;
 #[cfg(not(debug_assertions))]
-pub use unchecked::assert_none_held;
+pub use unchecked::assert_only_held;

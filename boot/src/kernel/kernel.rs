@@ -1,0 +1,102 @@
+//! What all tasks share.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cloister_platform::{Platform, Supervisor};
+
+use super::{Reactor, RunQueue, TimerQueue};
+use crate::syscall::{Strace, UnimplementedLog};
+use crate::task::ProcessTree;
+use crate::time::Clock;
+
+/// What the kernel is told at its start.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KernelOptions {
+    /// Log every system call.
+    pub(crate) strace: bool,
+    /// The number of processors that the guest sees.
+    pub(crate) cpus: u32,
+    /// The memory that the guest sees, in bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+/// What all tasks of a sandbox share.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// What runs guest code.
+    pub(crate) platform: Box<dyn Platform>,
+    /// What the kernel was told at its start.
+    pub(crate) options: KernelOptions,
+    /// The clocks of the sandbox.
+    pub(crate) clock: Clock,
+    /// All tasks and processes, and how they are related.
+    pub(crate) processes: ProcessTree,
+    /// The tasks that were woken.
+    pub(crate) run_queue: RunQueue,
+    /// What is to happen at a time.
+    pub(crate) timers: Arc<TimerQueue>,
+    /// The host descriptors that are waited for.
+    pub(crate) reactor: Arc<Reactor>,
+    /// The log of system calls.
+    pub(crate) strace: Strace,
+    /// Which missing system calls were reported.
+    pub(crate) unimplemented: UnimplementedLog,
+    finished: AtomicBool,
+}
+
+impl Kernel {
+    /// Makes a kernel without tasks.
+    ///
+    /// # Errors
+    ///
+    /// If the host has no descriptor left.
+    pub(crate) fn new(platform: Box<dyn Platform>, options: KernelOptions) -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            platform,
+            strace: Strace::new(options.strace),
+            options,
+            clock: Clock::new(),
+            processes: ProcessTree::default(),
+            run_queue: RunQueue::default(),
+            timers: Arc::new(TimerQueue::default()),
+            reactor: Arc::new(Reactor::new()?),
+            unimplemented: UnimplementedLog::default(),
+            finished: AtomicBool::new(false),
+        }))
+    }
+
+    /// Ends the sandbox once the work at hand is done.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.reactor.notify();
+    }
+}
+
+impl Supervisor for Kernel {
+    fn run_pending(&self) -> Option<Duration> {
+        self.reactor.dispatch();
+        while let Some(task) = self.run_queue.pop() {
+            task.run_again();
+        }
+        // Last, since tasks that ran may have set timers.
+        loop {
+            let now = self.clock.monotonic();
+            let next = self.timers.expire_due(now);
+            let Some(task) = self.run_queue.pop() else {
+                return next.map(|at| at.saturating_duration_since(now));
+            };
+            task.run_again();
+        }
+    }
+
+    fn event_fd(&self) -> BorrowedFd<'_> {
+        self.reactor.fd()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,18 @@
+//! The kernel as a whole: what all tasks share, and how work reaches them.
+//!
+//! ```text
+//! platform: guest thread traps ──> Task::on_trap ──> system call, signals ──> resumed | parked | gone
+//! parked task woken (another task's call, a timer, host readiness) ──> run queue ──> re-entered
+//! ```
+
+mod kernel;
+mod park;
+mod reactor;
+mod run_queue;
+mod timer_queue;
+
+pub(crate) use kernel::{Kernel, KernelOptions};
+pub(crate) use park::Park;
+pub(crate) use reactor::{HostEvents, Reactor, Watch};
+pub(crate) use run_queue::RunQueue;
+pub(crate) use timer_queue::{Expire, TimerHandle, TimerQueue};

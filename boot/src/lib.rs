@@ -1,0 +1,26 @@
+//! The user-space kernel of a Cloister sandbox.
+//!
+//! The map of the kernel:
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`kernel`] | what all tasks share: run queue, timers, host descriptors |
+//! | [`syscall`] | the system call table, and a file for each family of handlers |
+//! | [`task`] | tasks, thread groups, credentials, the process tree |
+//! | [`signal`] | signals |
+//! | [`mm`] | address spaces, and access to guest memory |
+//! | [`fs`] | the virtual file system and the file systems below it |
+//! | [`event`] | readiness and wait queues |
+//! | [`time`] | clocks |
+
+mod context;
+mod error;
+mod event;
+mod fs;
+mod kernel;
+mod mm;
+mod prelude;
+mod signal;
+mod syscall;
+mod task;
+mod time;

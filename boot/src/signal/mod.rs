@@ -1,0 +1,17 @@
+//! Signals (`signal(7)`).
+
+mod deliver;
+mod pending;
+mod set;
+
+pub(crate) use deliver::{BeforeUser, before_user, has_deliverable, on_exception, on_host_kill};
+pub(crate) use pending::{GroupSignals, PendingSignals, SignalInfo, TaskSignals};
+pub(crate) use set::{Signal, SignalSet};
+
+use cloister_sync::{Lock, class};
+
+/// What signals do to the tasks that share this (`sigaction(2)`).
+#[derive(Debug, Default)]
+pub(crate) struct SignalActions {
+    actions: Lock<Vec<u64>, { class::SIGNAL_ACTIONS }>,
+}

@@ -1,0 +1,20 @@
+//! System calls: the table, the dispatcher, and a file for each family of handlers.
+//!
+//! [`table_x86_64`] is the one source of what is supported: dispatch, the strace, `cloister syscalls` and the
+//! documentation's compatibility page all read it. To find the handler of a call, look its number up there.
+
+mod argument;
+mod dispatch;
+mod state;
+mod strace;
+mod table;
+mod table_x86_64;
+mod unimplemented;
+
+pub(crate) use argument::{Address, Argument, Fd, Format, Int, Long, PathPtr, Size, Text, UInt, ULong};
+pub(crate) use dispatch::{Call, Progress, enter, proceed};
+pub(crate) use state::SyscallState;
+pub(crate) use strace::Strace;
+pub(crate) use table::{Row, Support};
+pub(crate) use table_x86_64::{TABLE, lookup};
+pub(crate) use unimplemented::UnimplementedLog;

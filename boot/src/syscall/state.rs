@@ -1,0 +1,15 @@
+//! What a waiting system call keeps while it waits.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Instant;
+
+/// What a waiting system call keeps while it waits, so that its handler can be run again from the top. Plain data:
+/// a checkpoint saves it with the task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SyscallState {
+    /// The time-out was turned into this point in time (`None`: it waits for ever).
+    Deadline(Option<Instant>),
+    /// So many bytes were moved before the call had to wait.
+    Moved(u64),
+}

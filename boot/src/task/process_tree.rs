@@ -1,0 +1,185 @@
+//! How tasks and processes are related: ids, threads, parents and children, process groups, sessions.
+//!
+//! # Locking
+//!
+//! One lock, [`class::PROCESS_TREE`], for all relations: they are read far more often than changed, and most changes
+//! (a fork, an exit, a `setsid`) touch several of them at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cloister_sync::{Lock, LockGuard, class};
+use serde::{Deserialize, Serialize};
+
+use super::{Task, ThreadGroup};
+
+/// An id of a task, a thread group, a process group or a session.
+pub(crate) type Pid = i32;
+
+/// The largest id, plus one (`/proc/sys/kernel/pid_max`).
+pub(crate) const PID_MAX: Pid = 1 << 22;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ExitStatus {
+    /// By `exit` with this code (its low 8 bits).
+    Exited(u8),
+    /// By this signal.
+    Signaled {
+        /// The signal's number.
+        signal: u8,
+        /// Whether Linux would have written a core dump.
+        core_dumped: bool,
+    },
+}
+
+impl ExitStatus {
+    /// Returns the status in the form of `wait(2)`.
+    pub(crate) fn to_wait_status(self) -> u32 {
+        match self {
+            Self::Exited(code) => u32::from(code) << 8,
+            Self::Signaled { signal, core_dumped } => u32::from(signal) | (u32::from(core_dumped) << 7),
+        }
+    }
+}
+
+/// A process and its relations.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The thread group.
+    pub(crate) group: Arc<ThreadGroup>,
+    /// The living tasks, the leader first while it lives.
+    pub(crate) tasks: Vec<Arc<Task>>,
+    /// The parent's id; 0 for the first process of a container and for those that were put in from outside.
+    pub(crate) parent: Pid,
+    /// The children's ids, oldest first, zombies included.
+    pub(crate) children: Vec<Pid>,
+    /// The process group's id.
+    pub(crate) process_group: Pid,
+    /// The session's id.
+    pub(crate) session: Pid,
+    /// What its parent is told by when it ends: usually `SIGCHLD`, 0 for nothing.
+    pub(crate) exit_signal: u8,
+    /// How it ended, until its parent takes note.
+    pub(crate) zombie: Option<ExitStatus>,
+    /// Whether it takes in the orphans among its descendants (`PR_SET_CHILD_SUBREAPER`).
+    pub(crate) is_subreaper: bool,
+}
+
+/// What the [`ProcessTree`]'s lock protects.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    last_pid: Pid,
+    tasks: BTreeMap<Pid, Arc<Task>>,
+    processes: BTreeMap<Pid, Process>,
+}
+
+/// All tasks and processes of the sandbox.
+#[derive(Debug, Default)]
+pub(crate) struct ProcessTree {
+    tree: Lock<Tree, { class::PROCESS_TREE }>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self { last_pid: 0, tasks: BTreeMap::new(), processes: BTreeMap::new() }
+    }
+}
+
+impl ProcessTree {
+    /// Takes the lock.
+    pub(crate) fn lock(&self) -> LockGuard<'_, Tree> {
+        self.tree.lock()
+    }
+
+    /// Returns the living task `tid`.
+    pub(crate) fn task(&self, tid: Pid) -> Option<Arc<Task>> {
+        self.lock().tasks.get(&tid).cloned()
+    }
+
+    /// Returns the thread group `tgid`, zombies included.
+    pub(crate) fn group(&self, tgid: Pid) -> Option<Arc<ThreadGroup>> {
+        self.lock().processes.get(&tgid).map(|process| Arc::clone(&process.group))
+    }
+}
+
+impl Tree {
+    /// Reserves an id that no task, process, process group or session has; the caller adds a task with it before it
+    /// unlocks the tree. `None` if there are too many tasks.
+    pub(crate) fn new_pid(&mut self) -> Option<Pid> {
+        // As Linux: ids go up, and start again behind those of the system's daemons.
+        let first = if self.last_pid + 1 >= PID_MAX { 300 } else { self.last_pid + 1 };
+        let pid = (first..PID_MAX).chain(300..first).find(|pid| !self.is_used(*pid))?;
+        self.last_pid = pid;
+        Some(pid)
+    }
+
+    fn is_used(&self, pid: Pid) -> bool {
+        self.tasks.contains_key(&pid)
+            || self.processes.contains_key(&pid)
+            || (self.last_pid > pid
+                && self.processes.values().any(|p| p.process_group == pid || p.session == pid))
+    }
+
+    /// Adds a process with its first task.
+    pub(crate) fn add_process(&mut self, process: Process) {
+        let tgid = process.group.tgid();
+        if let Some(parent) = self.processes.get_mut(&process.parent) {
+            parent.children.push(tgid);
+        }
+        for task in &process.tasks {
+            self.tasks.insert(task.tid(), Arc::clone(task));
+        }
+        self.processes.insert(tgid, process);
+    }
+
+    /// Adds a task to its thread group, which must be in the tree.
+    pub(crate) fn add_task(&mut self, task: Arc<Task>) {
+        if let Some(process) = self.processes.get_mut(&task.group().tgid()) {
+            process.tasks.push(Arc::clone(&task));
+            self.tasks.insert(task.tid(), task);
+        }
+    }
+
+    /// Removes a task that has ended from its thread group.
+    pub(crate) fn remove_task(&mut self, task: &Task) {
+        self.tasks.remove(&task.tid());
+        if let Some(process) = self.processes.get_mut(&task.group().tgid()) {
+            process.tasks.retain(|other| other.tid() != task.tid());
+        }
+    }
+
+    /// Removes a process, all of whose tasks have ended, and the parent's note of it.
+    pub(crate) fn remove_process(&mut self, tgid: Pid) -> Option<Process> {
+        let process = self.processes.remove(&tgid)?;
+        if let Some(parent) = self.processes.get_mut(&process.parent) {
+            parent.children.retain(|child| *child != tgid);
+        }
+        Some(process)
+    }
+
+    /// Returns the living task `tid`.
+    pub(crate) fn task(&self, tid: Pid) -> Option<&Arc<Task>> {
+        self.tasks.get(&tid)
+    }
+
+    /// Returns the process `tgid`, zombies included.
+    pub(crate) fn process(&self, tgid: Pid) -> Option<&Process> {
+        self.processes.get(&tgid)
+    }
+
+    /// Returns the process `tgid`, to be changed.
+    pub(crate) fn process_mut(&mut self, tgid: Pid) -> Option<&mut Process> {
+        self.processes.get_mut(&tgid)
+    }
+
+    /// Returns all processes, zombies included, in the order of their ids.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// Returns all living tasks in the order of their ids.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.values()
+    }
+}

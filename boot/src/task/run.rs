@@ -1,0 +1,55 @@
+//! What only the worker that runs a task uses.
+
+use std::sync::Arc;
+
+use cloister_abi::Registers;
+
+use crate::error::Restart;
+use crate::event::Registration;
+use crate::fs::FdTable;
+use crate::kernel::TimerHandle;
+use crate::mm::Mm;
+use crate::syscall::Call;
+
+/// What only the worker that runs a task uses; others see copies of some of it in the task.
+#[derive(Debug)]
+pub(crate) struct TaskRun {
+    /// The general registers.
+    pub(crate) registers: Registers,
+    /// The address space; [`Task::mm`](super::Task::mm) is the copy for others.
+    pub(crate) mm: Arc<Mm>,
+    /// The descriptor table; [`Task::files`](super::Task::files) is the copy for others.
+    pub(crate) files: Arc<FdTable>,
+    /// The system call that the task is in.
+    pub(crate) call: Option<Call>,
+    /// What becomes of `call`, which a signal has interrupted.
+    pub(crate) restart: Option<Restart>,
+    /// The call that a signal interrupted, which `restart_syscall` goes on with.
+    pub(crate) restart_block: Option<Call>,
+    /// The queues whose wake-up it waits for.
+    pub(crate) registrations: Vec<Registration>,
+    /// The timer of the deadline of its wait.
+    pub(crate) deadline_timer: Option<TimerHandle>,
+    /// Where to store zero and wake a futex when the task ends (`set_tid_address(2)`); 0 for nowhere.
+    pub(crate) clear_child_tid: u64,
+    /// The head of the list of robust futexes (`set_robust_list(2)`); 0 for none.
+    pub(crate) robust_list: u64,
+}
+
+impl TaskRun {
+    /// Returns the state of a task that starts with `registers`.
+    pub(crate) fn new(registers: Registers, mm: Arc<Mm>, files: Arc<FdTable>) -> Self {
+        Self {
+            registers,
+            mm,
+            files,
+            call: None,
+            restart: None,
+            restart_block: None,
+            registrations: Vec::new(),
+            deadline_timer: None,
+            clear_child_tid: 0,
+            robust_list: 0,
+        }
+    }
+}
