@@ -1,0 +1,43 @@
+//! The guest programs of `guest/`, natively and inside a sandbox.
+
+/// Makes the tests of areas: each natively and inside a sandbox; those that depend on the file system are run
+/// inside on one in memory and on a folder of the host.
+macro_rules! areas {
+    ($($area:ident),* ; on_both_file_systems: $($both:ident),*) => {
+        /// On the host's kernel: what the programs demand is what Linux does.
+        #[cfg(test)]
+        mod native {
+            use cloister_integration::guest::{On, check};
+            use cloister_integration::Place;
+            $(#[test] fn $area() -> anyhow::Result<()> { check(stringify!($area), Place::Native, On::Tmpfs) })*
+            $(#[test] fn $both() -> anyhow::Result<()> { check(stringify!($both), Place::Native, On::Tmpfs) })*
+        }
+
+        /// On Cloister's kernel.
+        #[cfg(test)]
+        mod inside {
+            use cloister_integration::guest::{On, check};
+            use cloister_integration::Place;
+            $(#[test] fn $area() -> anyhow::Result<()> {
+                check(stringify!($area), Place::under_test()?, On::Tmpfs)
+            })*
+            $(#[test] fn $both() -> anyhow::Result<()> {
+                check(stringify!($both), Place::under_test()?, On::Tmpfs)
+            })*
+
+            #[cfg(test)]
+            mod on_host_folder {
+                use cloister_integration::guest::{On, check};
+                use cloister_integration::Place;
+                $(#[test] fn $both() -> anyhow::Result<()> {
+                    check(stringify!($both), Place::under_test()?, On::HostFolder)
+                })*
+            }
+        }
+    };
+}
+
+areas! {
+    clone, exec, fork, futex, jobs, restart, signals, threads, wait;
+    on_both_file_systems: memory
+}
