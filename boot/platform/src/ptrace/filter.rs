@@ -1,0 +1,59 @@
+//! The seccomp filter of the stub processes: the wall behind `PTRACE_SYSEMU`.
+//!
+//! Guest threads make no host system call at all; helpers make those listed here. Whatever else a stub process asks
+//! for is refused with `SIGSYS` before it is carried out, which the platform sees. One such case is ordinary: a
+//! guest that calls one of the three functions of the legacy `vsyscall` page, which the host's kernel carries out
+//! without the entry that `PTRACE_SYSEMU` watches.
+
+use std::collections::BTreeMap;
+
+use cloister_abi::Errno;
+use cloister_abi::errno;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// How a helper makes a guest thread: a process of its own that shares everything with it.
+///
+/// Not `CLONE_THREAD`: a process has a clock for its processor time that boot can read, and dies alone by `SIGKILL`.
+/// `CLONE_PARENT` makes it a child of boot, `CLONE_PTRACE` a tracee.
+pub(super) const CLONE_THREAD_FLAGS: u64 = (libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_PARENT
+    | libc::CLONE_PTRACE) as u64;
+
+/// How a helper makes a copy of its address space.
+pub(super) const CLONE_COPY_FLAGS: u64 = (libc::CLONE_PARENT | libc::CLONE_PTRACE | libc::SIGCHLD) as u64;
+
+/// Builds the filter.
+pub(super) fn build() -> Result<BpfProgram, Errno> {
+    let argument = |index: u8, value: u64| {
+        SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+            .and_then(|condition| SeccompRule::new(vec![condition]))
+    };
+    let rules = || -> Result<_, seccompiler::BackendError> {
+        Ok(BTreeMap::from([
+            // Memory of the stub itself, and its descriptor 1 (see `image`).
+            (libc::SYS_mmap, vec![]),
+            (libc::SYS_munmap, vec![]),
+            (libc::SYS_mprotect, vec![]),
+            (libc::SYS_mremap, vec![]),
+            (libc::SYS_madvise, vec![]),
+            // Guest threads and copies.
+            (libc::SYS_clone, vec![argument(0, CLONE_THREAD_FLAGS)?, argument(0, CLONE_COPY_FLAGS)?]),
+            // The file to map, which the platform sends.
+            (libc::SYS_recvmsg, vec![argument(0, 0)?]),
+            (libc::SYS_close, vec![argument(0, 1)?]),
+        ]))
+    };
+    rules()
+        .and_then(|rules| {
+            SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)
+        })
+        .and_then(BpfProgram::try_from)
+        .map_err(|_| errno::EINVAL)
+}

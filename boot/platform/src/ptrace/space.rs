@@ -1,0 +1,186 @@
+//! An address space: one helper process, and the guest threads that share its memory.
+
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use cloister_abi::{Errno, errno};
+use rustix::process::Pid;
+
+use super::filter::{CLONE_COPY_FLAGS, CLONE_THREAD_FLAGS};
+use super::image::{GUEST, PAGE};
+use super::sys;
+use super::thread::GuestThread;
+use super::tracer::{Entry, Tracer};
+use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
+
+/// An address space.
+#[derive(Debug)]
+pub(super) struct Space {
+    tracer: Arc<Tracer>,
+    helper: Pid,
+}
+
+impl Space {
+    /// Wraps a stopped helper that the tracer's tables know.
+    pub(super) fn new(tracer: Arc<Tracer>, helper: Pid) -> Self {
+        Self { tracer, helper }
+    }
+
+    /// Returns the process that makes the host's system calls on the memory.
+    pub(super) fn helper(&self) -> Pid {
+        self.helper
+    }
+
+    /// Makes a copy.
+    pub(super) fn copy(&self) -> Result<Self, Errno> {
+        let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
+        self.tracer.add_helper(helper);
+        Ok(Self::new(Arc::clone(&self.tracer), helper))
+    }
+
+    /// Has the helper make a system call.
+    pub(super) fn call(&self, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
+        self.tracer.call(self.helper, number, arguments)
+    }
+
+    /// Has the helper map a file over whatever is at `range`, which may be the platform's.
+    pub(super) fn map_file(
+        &self,
+        range: &Range<u64>,
+        protection: Protection,
+        flags: i32,
+        file: BorrowedFd<'_>,
+        offset: u64,
+    ) -> Result<(), Errno> {
+        let flags = u64::from((libc::MAP_FIXED | flags).cast_unsigned());
+        let length = range.end - range.start;
+        let arguments = [range.start, length, u64::from(protection.bits()), flags, offset];
+        self.tracer.map_file(self.helper, file, arguments).map(drop)
+    }
+}
+
+/// Returns the length of `range`, if it is one of whole pages of the guest's: this is what keeps the platform's own
+/// pages out of reach of mistakes in the kernel.
+fn length_of(range: &Range<u64>) -> Result<u64, Errno> {
+    let is_whole = range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE);
+    if is_whole && GUEST.start <= range.start && range.start < range.end && range.end <= GUEST.end {
+        Ok(range.end - range.start)
+    } else {
+        Err(errno::EINVAL)
+    }
+}
+
+impl AddressSpace for Space {
+    fn range(&self) -> Range<u64> {
+        GUEST
+    }
+
+    fn map(&self, range: Range<u64>, protection: Protection, backing: Backing<'_>) -> Result<(), Errno> {
+        let length = length_of(&range)?;
+        match backing {
+            Backing::Anonymous => {
+                // Whether there is room is for the sandbox' memory limit to say, not for the host's overcommit
+                // heuristics, which see one mapping at a time.
+                let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+                let flags = u64::from(flags.cast_unsigned());
+                let arguments = [range.start, length, u64::from(protection.bits()), flags, u64::MAX, 0];
+                self.call(libc::SYS_mmap, arguments).map(drop)
+            }
+            Backing::Shared { file, offset } => {
+                self.map_file(&range, protection, libc::MAP_SHARED, file, offset)
+            }
+            Backing::Private { file, offset } => {
+                self.map_file(&range, protection, libc::MAP_PRIVATE | libc::MAP_NORESERVE, file, offset)
+            }
+        }
+    }
+
+    fn unmap(&self, range: Range<u64>) -> Result<(), Errno> {
+        let length = length_of(&range)?;
+        self.call(libc::SYS_munmap, [range.start, length, 0, 0, 0, 0]).map(drop)
+    }
+
+    fn protect(&self, range: Range<u64>, protection: Protection) -> Result<(), Errno> {
+        let length = length_of(&range)?;
+        let arguments = [range.start, length, u64::from(protection.bits()), 0, 0, 0];
+        self.call(libc::SYS_mprotect, arguments).map(drop)
+    }
+
+    fn remap(&self, from: Range<u64>, to: Range<u64>) -> Result<(), Errno> {
+        let (old, new) = (length_of(&from)?, length_of(&to)?);
+        let flags = if from.start == to.start {
+            if new > old {
+                // Without `MREMAP_FIXED` the host grows only into free space.
+                self.unmap(from.end..to.end)?;
+            }
+            0
+        } else {
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED
+        };
+        let flags = u64::from(flags.cast_unsigned());
+        self.call(libc::SYS_mremap, [from.start, old, new, flags, to.start, 0]).map(drop)
+    }
+
+    fn advise(&self, range: Range<u64>, advice: i32) -> Result<(), Errno> {
+        let length = length_of(&range)?;
+        let advice = u64::from(advice.cast_unsigned());
+        self.call(libc::SYS_madvise, [range.start, length, advice, 0, 0, 0]).map(drop)
+    }
+
+    fn fork(&self) -> Result<Arc<dyn AddressSpace>, Errno> {
+        Ok(Arc::new(self.copy()?))
+    }
+
+    fn read(&self, address: u64, into: &mut [u8]) -> usize {
+        let length = within_guest(address, into.len());
+        into.get_mut(..length).map_or(0, |into| sys::read_memory(self.helper, address, into))
+    }
+
+    fn write(&self, address: u64, from: &[u8]) -> usize {
+        let length = within_guest(address, from.len());
+        from.get(..length).map_or(0, |from| sys::write_memory(self.helper, address, from))
+    }
+
+    fn compare_exchange(&self, address: u64, current: u32, new: u32) -> Result<u32, Errno> {
+        if !address.is_multiple_of(4) || within_guest(address, 4) != 4 {
+            return Err(errno::EFAULT);
+        }
+        self.tracer.compare_exchange(self.helper, address, current, new)
+    }
+
+    fn spawn(
+        self: Arc<Self>,
+        fpu: Option<&FpuState>,
+        handler: Arc<dyn TrapHandler>,
+    ) -> Result<Arc<dyn Thread>, Errno> {
+        let pid = self.tracer.clone_helper(self.helper, CLONE_THREAD_FLAGS)?;
+        let thread = Arc::new(GuestThread::new(Arc::clone(&self.tracer), pid));
+        let tracer = Arc::clone(&self.tracer);
+        let entry = Entry { handler, space: self, is_running: false, is_interrupt_wanted: false };
+        tracer.state().threads.insert(pid, entry);
+        // A helper never touches these registers, so without `fpu` they are as after an execve(2): initial.
+        if let Some(fpu) = fpu
+            && let Err(error) = thread.set_fpu(fpu)
+        {
+            thread.exit();
+            return Err(error);
+        }
+        Ok(thread)
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.tracer.kill_helper(self.helper);
+    }
+}
+
+/// Returns how many of `length` bytes at `address` are at the guest's addresses.
+fn within_guest(address: u64, length: usize) -> usize {
+    if GUEST.contains(&address) {
+        length.min(usize::try_from(GUEST.end - address).unwrap_or(usize::MAX))
+    } else {
+        0
+    }
+}

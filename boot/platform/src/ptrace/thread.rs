@@ -1,0 +1,92 @@
+//! A guest thread: one host process that shares the memory of its address space.
+
+use std::sync::Arc;
+
+use cloister_abi::{Errno, Registers, errno};
+use cloister_sync::{Lock, class};
+use rustix::process::Pid;
+
+use super::sys;
+use super::tracer::{Request, Tracer};
+use crate::{CpuTime, FpuState, Thread};
+
+/// A handle of a guest thread. What the platform itself needs of it is in the tracer's tables until it ends.
+#[derive(Debug)]
+pub(super) struct GuestThread {
+    tracer: Arc<Tracer>,
+    pid: Pid,
+    /// What it had used when it was last asked for: the answer when it is gone.
+    used: Lock<CpuTime, { class::PLATFORM }>,
+}
+
+impl GuestThread {
+    pub(super) fn new(tracer: Arc<Tracer>, pid: Pid) -> Self {
+        Self { tracer, pid, used: Lock::new(CpuTime::default()) }
+    }
+
+    /// Returns whether the host thread is there, under its number.
+    fn is_known(&self) -> bool {
+        self.tracer.state().threads.contains_key(&self.pid)
+    }
+}
+
+impl Thread for GuestThread {
+    fn resume(&self, registers: &Registers) {
+        if self.tracer.is_home() {
+            self.tracer.resume(self.pid, registers);
+        } else {
+            self.tracer.request(Request::Resume(self.pid, Box::new(*registers)));
+        }
+    }
+
+    fn fpu(&self) -> Result<FpuState, Errno> {
+        if !self.is_known() {
+            return Err(errno::ESRCH);
+        }
+        let mut bytes = vec![0; FpuState::MAX_BYTES];
+        let length = sys::vector_registers(self.pid, &mut bytes)?;
+        bytes.truncate(length);
+        Ok(FpuState::from_bytes(bytes))
+    }
+
+    fn set_fpu(&self, state: &FpuState) -> Result<(), Errno> {
+        let mut bytes = self.fpu()?.bytes().to_vec();
+        // The host takes nothing but a whole state. Components that a shorter one does not have are left initial:
+        // its header, which must be there, does not name them.
+        let (Some(start), true) = (bytes.get_mut(..state.bytes().len()), state.bytes().len() >= 576) else {
+            return Err(errno::EINVAL);
+        };
+        start.copy_from_slice(state.bytes());
+        let given = state.bytes().len();
+        if let Some(rest) = bytes.get_mut(given..) {
+            rest.fill(0);
+        }
+        sys::set_vector_registers(self.pid, &bytes).map_err(|error| match error {
+            errno::ESRCH => error,
+            _ => errno::EINVAL,
+        })
+    }
+
+    fn interrupt(&self) {
+        if self.tracer.is_home() {
+            self.tracer.interrupt(self.pid);
+        } else {
+            self.tracer.request(Request::Interrupt(self.pid));
+        }
+    }
+
+    fn exit(&self) {
+        let _ = self.cpu_time();
+        self.tracer.kill_thread(self.pid);
+    }
+
+    fn cpu_time(&self) -> CpuTime {
+        // The number is the thread's only as long as the tables have it.
+        let now = if self.is_known() { sys::cpu_time(self.pid) } else { None };
+        let mut used = self.used.lock();
+        if let Some(now) = now {
+            *used = now;
+        }
+        *used
+    }
+}

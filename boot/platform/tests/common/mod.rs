@@ -1,0 +1,111 @@
+//! A kernel for tests: it keeps the traps and lets the test answer them.
+
+#![expect(clippy::unwrap_used, reason = "a test ends with what failed")]
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cloister_abi::Registers;
+use cloister_platform::ptrace;
+use cloister_platform::{AddressSpace, Backing, Platform, Protection, Supervisor, Thread, Trap, TrapHandler};
+use cloister_sync::Lock;
+use rustix::event::EventfdFlags;
+use rustix::fs::MemfdFlags;
+
+type Traps = Arc<Lock<VecDeque<(usize, Trap, Registers)>, 240>>;
+
+/// A platform and the traps that came.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) platform: ptrace::Platform,
+    traps: Traps,
+}
+
+struct Keep {
+    thread: usize,
+    traps: Traps,
+}
+
+impl TrapHandler for Keep {
+    fn on_trap(self: Arc<Self>, trap: Trap, registers: &Registers) {
+        self.traps.lock().push_back((self.thread, trap, *registers));
+    }
+}
+
+struct UntilTrap<'a> {
+    traps: &'a Traps,
+    deadline: Instant,
+    event: OwnedFd,
+}
+
+impl Supervisor for UntilTrap<'_> {
+    fn run_pending(&self) -> Option<Duration> {
+        Some(self.deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn event_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
+    fn is_finished(&self) -> bool {
+        !self.traps.lock().is_empty() || Instant::now() >= self.deadline
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self { platform: ptrace::Platform::new().unwrap(), traps: Arc::default() }
+    }
+
+    pub(crate) fn space(&self) -> Arc<dyn AddressSpace> {
+        self.platform.new_address_space().unwrap()
+    }
+
+    /// Makes a thread whose traps are known by `thread`.
+    pub(crate) fn spawn(&self, space: &Arc<dyn AddressSpace>, thread: usize) -> Arc<dyn Thread> {
+        let handler = Arc::new(Keep { thread, traps: Arc::clone(&self.traps) });
+        Arc::clone(space).spawn(None, handler).unwrap()
+    }
+
+    /// Makes an address space with `code` and a page of stack, and a thread that is number 0.
+    pub(crate) fn program(&self, code: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>) {
+        let space = self.space();
+        let range = super::pages(super::CODE, 1);
+        space.map(range.clone(), super::RW, Backing::Anonymous).unwrap();
+        assert_eq!(space.write(range.start, code), code.len());
+        space.protect(range, Protection::READ | Protection::EXECUTE).unwrap();
+        space.map(super::pages(super::DATA, 1), super::RW, Backing::Anonymous).unwrap();
+        let thread = self.spawn(&space, 0);
+        (space, thread)
+    }
+
+    /// Lets guest threads run until one traps.
+    pub(crate) fn next_trap(&self) -> (Trap, Registers) {
+        let (_, trap, registers) = self.next_trap_of_any();
+        (trap, registers)
+    }
+
+    /// As [`Sandbox::next_trap`], and tells which thread it was.
+    pub(crate) fn next_trap_of_any(&self) -> (usize, Trap, Registers) {
+        self.trap_within(Duration::from_secs(10)).expect("a trap within 10 seconds")
+    }
+
+    /// Lets guest threads run until one traps, but not for long.
+    pub(crate) fn trap_within(&self, limit: Duration) -> Option<(usize, Trap, Registers)> {
+        let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let until = UntilTrap { traps: &self.traps, deadline: Instant::now() + limit, event };
+        self.platform.run(&until).unwrap();
+        self.traps.lock().pop_front()
+    }
+}
+
+/// Returns a file with these contents.
+pub(crate) fn file_of(contents: &[u8]) -> std::fs::File {
+    let file = rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+    let mut file = std::fs::File::from(file);
+    file.write_all(contents).unwrap();
+    file
+}
