@@ -14,6 +14,7 @@
 //! | [`time`] | clocks |
 
 mod context;
+mod control;
 mod error;
 mod event;
 mod fs;

@@ -1,5 +1,6 @@
 //! A guest thread.
 
+use std::ops::Add;
 use std::time::Duration;
 
 use cloister_abi::{Errno, Registers};
@@ -46,4 +47,12 @@ pub struct CpuTime {
     pub user: Duration,
     /// Time of the host's kernel on its behalf (page faults).
     pub system: Duration,
+}
+
+impl Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user: self.user.saturating_add(other.user), system: self.system.saturating_add(other.system) }
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloister_platform::{Platform, Supervisor};
 
 use super::{Reactor, RunQueue, TimerQueue};
+use crate::control::Containers;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
 use crate::time::Clock;
@@ -34,6 +35,8 @@ pub(crate) struct Kernel {
     pub(crate) clock: Clock,
     /// All tasks and processes, and how they are related.
     pub(crate) processes: ProcessTree,
+    /// The containers.
+    pub(crate) containers: Containers,
     /// The tasks that were woken.
     pub(crate) run_queue: RunQueue,
     /// What is to happen at a time.
@@ -60,6 +63,7 @@ impl Kernel {
             options,
             clock: Clock::new(),
             processes: ProcessTree::default(),
+            containers: Containers::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),

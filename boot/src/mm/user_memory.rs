@@ -113,6 +113,25 @@ impl UserMemory {
         Ok(values)
     }
 
+    /// Checks that the bytes of a structure at `address` between the `known` ones and `size` are zero: a newer version of
+    /// it that asks for nothing new (`copy_struct_from_user` of Linux).
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if they are not, or if `size` is above a page; `EFAULT` if they can't be read.
+    pub(crate) fn check_zero_tail(&self, address: Address, known: usize, size: usize) -> Result<(), Fail> {
+        if size as u64 > PAGE_BYTES {
+            return Err(fail(errno::E2BIG, "structure is larger than a page"));
+        }
+        let tail =
+            self.read_array::<u8>(Address(address.0.wrapping_add(known as u64)), size.saturating_sub(known))?;
+        if tail.iter().all(|byte| *byte == 0) {
+            Ok(())
+        } else {
+            Err(fail(errno::E2BIG, "structure asks for something unknown"))
+        }
+    }
+
     /// Reads a string up to its NUL, which is not returned.
     ///
     /// # Errors

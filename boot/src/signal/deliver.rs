@@ -4,8 +4,8 @@ use cloister_platform::Exception;
 
 use super::{Signal, SignalInfo};
 use crate::error::Restart;
-use crate::prelude::{Arc, SyscallCx, Task, errno};
-use crate::task::{self, ExitStatus};
+use crate::prelude::{Kernel, SyscallCx, Task, errno};
+use crate::task::{self, ExitStatus, ThreadGroup};
 
 /// What the look at a task's signals ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,11 @@ pub(crate) fn on_host_kill(cx: &mut SyscallCx<'_>, signal: i32) {
 }
 
 /// Sends a signal to a thread group.
-pub(crate) fn send_to_group(group: &Arc<crate::task::ThreadGroup>, info: SignalInfo) {
+pub(crate) fn send_to_group(kernel: &Kernel, group: &ThreadGroup, info: SignalInfo) {
     let _ = group.state().signals.pending.push(info, 1024);
+    let tree = kernel.processes.lock();
+    let Some(process) = tree.process(group.tgid()) else { return };
+    for task in &process.tasks {
+        task.kick();
+    }
 }

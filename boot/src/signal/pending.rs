@@ -97,3 +97,18 @@ pub(crate) struct GroupSignals {
     /// Sent to the process (`kill(2)`): any of its tasks takes them.
     pub(crate) pending: PendingSignals,
 }
+
+impl GroupSignals {
+    /// Returns the signal that stopped the process, if its parent was not told yet.
+    pub(crate) fn stop_to_report(&self) -> Option<Signal> {
+        None
+    }
+
+    /// Returns whether the process goes on after a stop, and its parent was not told yet.
+    pub(crate) fn has_continue_to_report(&self) -> bool {
+        false
+    }
+
+    /// Says that the parent was told.
+    pub(crate) fn mark_reported(&mut self) {}
+}

@@ -4,12 +4,15 @@
 //! documentation's compatibility page all read it. To find the handler of a call, look its number up there.
 
 mod argument;
+mod clone;
 mod dispatch;
+mod exit;
 mod state;
 mod strace;
 mod table;
 mod table_x86_64;
 mod unimplemented;
+mod wait;
 
 pub(crate) use argument::{Address, Argument, Fd, Format, Int, Long, PathPtr, Size, Text, UInt, ULong};
 pub(crate) use dispatch::{Call, Progress, enter, proceed};

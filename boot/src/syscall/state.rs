@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::Pid;
 use crate::time::Instant;
 
 /// What a waiting system call keeps while it waits, so that its handler can be run again from the top. Plain data:
@@ -12,4 +13,6 @@ pub(crate) enum SyscallState {
     Deadline(Option<Instant>),
     /// So many bytes were moved before the call had to wait.
     Moved(u64),
+    /// The process with this id was made, and the caller waits until it executes a program or ends (`vfork`).
+    Vforked(Pid),
 }

@@ -1,6 +1,7 @@
 //! The system calls of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`).
 
 use super::table::{Row, syscall_table};
+use super::{Address, Int, Size, UInt, ULong};
 
 /// Returns the row of the call `number`.
 pub(crate) fn lookup(number: u64) -> Option<&'static Row> {
@@ -65,12 +66,12 @@ syscall_table! {
     53 socketpair, "";
     54 setsockopt, "";
     55 getsockopt, "";
-    56 clone, "";
-    57 fork, "";
-    58 vfork, "";
+    56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "no new namespaces, no pidfd";
+    57 fork() = super::clone::sys_fork, Full, "";
+    58 vfork() = super::clone::sys_vfork, Full, "";
     59 execve, "";
-    60 exit, "";
-    61 wait4, "";
+    60 exit(status: Int) = super::exit::sys_exit, Full, "";
+    61 wait4(pid: Int, status: Address, options: UInt, rusage: Address) = super::wait::sys_wait4, Full, "";
     62 kill, "";
     63 uname, "";
     64 semget, "";
@@ -240,7 +241,7 @@ syscall_table! {
     228 clock_gettime, "";
     229 clock_getres, "";
     230 clock_nanosleep, "";
-    231 exit_group, "";
+    231 exit_group(status: Int) = super::exit::sys_exit_group, Full, "";
     232 epoll_wait, "";
     233 epoll_ctl, "";
     234 tgkill, "";
@@ -256,7 +257,7 @@ syscall_table! {
     244 mq_notify, "";
     245 mq_getsetattr, "";
     246 kexec_load, "";
-    247 waitid, "";
+    247 waitid(which: Int, id: Int, info: Address, options: UInt, rusage: Address) = super::wait::sys_waitid, Partial, "no `P_PIDFD`";
     248 add_key, "";
     249 request_key, "";
     250 keyctl, "";
@@ -355,7 +356,7 @@ syscall_table! {
     432 fsmount, "";
     433 fspick, "";
     434 pidfd_open, "";
-    435 clone3, "";
+    435 clone3(args: Address, size: Size) = super::clone::sys_clone3, Partial, "no new namespaces, no pidfd, no `set_tid`";
     436 close_range, "";
     437 openat2, "";
     438 pidfd_getfd, "";

@@ -1,5 +1,6 @@
 //! Tasks and what they share: thread groups, credentials, the process tree.
 
+mod clone;
 mod credentials;
 mod exit;
 mod process_tree;
@@ -7,10 +8,15 @@ mod run;
 mod schedule;
 mod task;
 mod thread_group;
+mod vfork;
+mod wait;
 
+pub(crate) use clone::{CloneArguments, CloneFlags, clone_task};
 pub(crate) use credentials::{Capabilities, Credentials};
-pub(crate) use exit::{exit_group, exit_task};
+pub(crate) use exit::{exit_group, exit_task, other_tasks, request_exit};
 pub(crate) use process_tree::{ExitStatus, PID_MAX, Pid, Process, ProcessTree, Tree};
 pub(crate) use run::TaskRun;
 pub(crate) use task::{Task, TaskParts};
 pub(crate) use thread_group::{GroupState, ThreadGroup};
+pub(crate) use vfork::Vfork;
+pub(crate) use wait::{WaitFor, WaitOptions, Waited, WaitedChange, find_child};

@@ -60,10 +60,14 @@ pub(crate) struct Process {
     pub(crate) session: Pid,
     /// What its parent is told by when it ends: usually `SIGCHLD`, 0 for nothing.
     pub(crate) exit_signal: u8,
+    /// The real user of its last task, for who waits for it.
+    pub(crate) uid: u32,
     /// How it ended, until its parent takes note.
     pub(crate) zombie: Option<ExitStatus>,
     /// Whether it takes in the orphans among its descendants (`PR_SET_CHILD_SUBREAPER`).
     pub(crate) is_subreaper: bool,
+    /// Whether it has executed a program since it was made: its process group can't be changed by its parent then.
+    pub(crate) has_executed: bool,
 }
 
 /// What the [`ProcessTree`]'s lock protects.
@@ -156,6 +160,31 @@ impl Tree {
             parent.children.retain(|child| *child != tgid);
         }
         Some(process)
+    }
+
+    /// Removes a zombie whose end was taken note of. Returns it.
+    pub(crate) fn reap(&mut self, tgid: Pid) -> Option<Process> {
+        let process = self.remove_process(tgid)?;
+        // Children of a process without a reaper are left over when a container ends.
+        for child in &process.children {
+            if let Some(child) = self.processes.get_mut(child) {
+                child.parent = 0;
+            }
+        }
+        Some(process)
+    }
+
+    /// Returns who takes in the children of `tgid` when it ends: its nearest living ancestor that is a subreaper, or the
+    /// first process of its container (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`).
+    pub(crate) fn reaper_of(&self, tgid: Pid) -> Option<Pid> {
+        let mut at = self.processes.get(&tgid)?.parent;
+        loop {
+            let process = self.processes.get(&at)?;
+            if (process.is_subreaper || process.parent == 0) && process.zombie.is_none() {
+                return Some(at);
+            }
+            at = process.parent;
+        }
     }
 
     /// Returns the living task `tid`.

@@ -13,7 +13,7 @@ use cloister_platform::{Thread, Trap, TrapHandler};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::schedule::{Place, Schedule};
-use super::{Credentials, Pid, TaskRun, ThreadGroup};
+use super::{Credentials, Pid, TaskRun, ThreadGroup, Vfork};
 use crate::context::SyscallCx;
 use crate::event::{Events, Wake};
 use crate::fs::{FdTable, FsContext};
@@ -35,6 +35,8 @@ pub(crate) struct Task {
     parts: Lock<TaskParts, { class::TASK }>,
     /// Pending signals and the mask.
     pub(crate) signals: Lock<TaskSignals, { class::TASK }>,
+    /// Whether its maker waits for it.
+    pub(crate) vfork: Vfork,
     schedule: Lock<Schedule, { class::SCHEDULE }>,
 }
 
@@ -72,6 +74,7 @@ impl Task {
             run: Lock::new(run),
             parts: Lock::new(parts),
             signals: Lock::new(signals),
+            vfork: Vfork::default(),
             schedule: Lock::new(Schedule::new()),
         })
     }

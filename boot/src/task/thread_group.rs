@@ -1,5 +1,6 @@
 //! A thread group: what POSIX calls a process.
 
+use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::{ExitStatus, Pid};
@@ -14,6 +15,8 @@ pub(crate) struct ThreadGroup {
     state: Lock<GroupState, { class::THREAD_GROUP }>,
     /// Woken when a child changes its state (`wait4(2)`).
     pub(crate) child_events: WaitQueue,
+    /// Woken when one of its threads ends and others are left (`execve(2)` waits for that).
+    pub(crate) thread_events: WaitQueue,
     /// Woken when the group itself ends (pidfds, the control protocol's `Wait`).
     pub(crate) end_events: WaitQueue,
 }
@@ -25,6 +28,26 @@ pub(crate) struct GroupState {
     pub(crate) exit: Option<ExitStatus>,
     /// Signals for any of its threads, and the job control state.
     pub(crate) signals: GroupSignals,
+    /// The processor time of its threads that have ended.
+    pub(crate) ended_threads_time: CpuTime,
+    /// The processor time of its children that have ended and were waited for, theirs included.
+    pub(crate) children_time: CpuTime,
+    leader_status: Option<ExitStatus>,
+}
+
+impl GroupState {
+    /// Takes note of the end of a thread that used `time`.
+    pub(super) fn note_exit(&mut self, is_leader: bool, status: ExitStatus, time: CpuTime) {
+        if is_leader {
+            self.leader_status = Some(status);
+        }
+        self.ended_threads_time = self.ended_threads_time + time;
+    }
+
+    /// Returns how the process ended, all of whose threads have: as the group was told to, or as its first thread did.
+    pub(super) fn final_status(&self) -> ExitStatus {
+        self.exit.or(self.leader_status).unwrap_or(ExitStatus::Exited(0))
+    }
 }
 
 impl ThreadGroup {
@@ -34,8 +57,14 @@ impl ThreadGroup {
             tgid,
             state: Lock::new(GroupState::default()),
             child_events: WaitQueue::new(),
+            thread_events: WaitQueue::new(),
             end_events: WaitQueue::new(),
         }
+    }
+
+    /// Makes the group of a process that the one with `_maker` forks.
+    pub(super) fn for_fork(tgid: Pid, _maker: &Self) -> Self {
+        Self::new(tgid)
     }
 
     /// Returns its id.

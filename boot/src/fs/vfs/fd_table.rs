@@ -30,6 +30,11 @@ pub(crate) struct FdTable {
 }
 
 impl FdTable {
+    /// Returns a copy of `other`, for a fork.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        Self { slots: Lock::new(other.slots.lock().clone()) }
+    }
+
     /// Returns the file that `fd` refers to.
     pub(crate) fn get(&self, fd: i32) -> Option<Arc<OpenFile>> {
         let index = usize::try_from(fd).ok()?;

@@ -23,6 +23,11 @@ impl FsContext {
         Self { state: Lock::new(FsState { root, cwd, umask }) }
     }
 
+    /// Returns a copy of `other`, for a fork.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        Self { state: Lock::new(other.state.lock().clone()) }
+    }
+
     /// Returns the root directory.
     pub(crate) fn root(&self) -> Path {
         self.state.lock().root.clone()

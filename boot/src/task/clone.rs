@@ -1,0 +1,246 @@
+//! New tasks and processes.
+
+use std::sync::Arc;
+
+use bitflags::bitflags;
+
+use super::{Pid, Process, Task, TaskParts, TaskRun, ThreadGroup};
+use crate::context::SyscallCx;
+use crate::error::{Fail, fail};
+use crate::fs::{FdTable, FsContext};
+use crate::prelude::errno;
+use crate::signal::{SignalActions, SignalSet, TaskSignals};
+use crate::syscall::Address;
+
+bitflags! {
+    /// What a new task shares with its maker, and what else is done (`clone(2)`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct CloneFlags: u64 {
+        /// The address space.
+        const VM = 0x100;
+        /// Root, current directory, umask.
+        const FS = 0x200;
+        /// The descriptor table.
+        const FILES = 0x400;
+        /// The signal actions.
+        const SIGHAND = 0x800;
+        /// A descriptor of the new process is made.
+        const PIDFD = 0x1000;
+        /// The maker's tracer traces the new task too.
+        const PTRACE = 0x2000;
+        /// The maker waits until the new task executes a program or ends.
+        const VFORK = 0x4000;
+        /// The new process has the maker's parent.
+        const PARENT = 0x8000;
+        /// The thread group.
+        const THREAD = 0x1_0000;
+        /// A new mount namespace.
+        const NEWNS = 0x2_0000;
+        /// System V semaphore undo values.
+        const SYSVSEM = 0x4_0000;
+        /// The thread pointer is set.
+        const SETTLS = 0x8_0000;
+        /// The new id is stored in the maker's memory.
+        const PARENT_SETTID = 0x10_0000;
+        /// The word at the child's id is cleared, and a futex woken, when it ends.
+        const CHILD_CLEARTID = 0x20_0000;
+        /// Has no effect since Linux 2.6.2.
+        const DETACHED = 0x40_0000;
+        /// The new task can't be traced by force.
+        const UNTRACED = 0x80_0000;
+        /// The new id is stored in the new task's memory.
+        const CHILD_SETTID = 0x100_0000;
+        /// A new cgroup namespace.
+        const NEWCGROUP = 0x200_0000;
+        /// A new UTS namespace.
+        const NEWUTS = 0x400_0000;
+        /// A new IPC namespace.
+        const NEWIPC = 0x800_0000;
+        /// A new user namespace.
+        const NEWUSER = 0x1000_0000;
+        /// A new PID namespace.
+        const NEWPID = 0x2000_0000;
+        /// A new network namespace.
+        const NEWNET = 0x4000_0000;
+        /// The I/O context; has no effect here.
+        const IO = 0x8000_0000;
+        /// The new task has default signal actions (`clone3` only).
+        const CLEAR_SIGHAND = 0x1_0000_0000;
+        /// The new process is put in a cgroup (`clone3` only).
+        const INTO_CGROUP = 0x2_0000_0000;
+    }
+}
+
+impl CloneFlags {
+    /// The new namespaces.
+    pub(crate) const NAMESPACES: Self = Self::NEWNS
+        .union(Self::NEWCGROUP)
+        .union(Self::NEWUTS)
+        .union(Self::NEWIPC)
+        .union(Self::NEWUSER)
+        .union(Self::NEWPID)
+        .union(Self::NEWNET);
+
+    /// Checks that they can go together (`clone(2)`, `EINVAL`).
+    fn check(self) -> Result<(), Fail> {
+        let needs = [
+            (Self::THREAD, Self::SIGHAND, "a thread must share signal actions"),
+            (Self::SIGHAND, Self::VM, "shared signal actions need a shared address space"),
+        ];
+        for (flag, needed, cause) in needs {
+            if self.contains(flag) && !self.contains(needed) {
+                return Err(fail(errno::EINVAL, cause));
+            }
+        }
+        let contradict = [
+            (Self::NEWNS, Self::FS, "a new mount namespace can't share a root"),
+            (Self::NEWUSER, Self::FS, "a new user namespace can't share a root"),
+            (Self::NEWPID, Self::THREAD, "a thread can't be in another PID namespace"),
+            (Self::NEWUSER, Self::THREAD, "a thread can't be in another user namespace"),
+            (Self::CLEAR_SIGHAND, Self::SIGHAND, "shared signal actions can't be cleared"),
+        ];
+        for (one, other, cause) in contradict {
+            if self.contains(one | other) {
+                return Err(fail(errno::EINVAL, cause));
+            }
+        }
+        if self.intersects(Self::NAMESPACES) {
+            return Err(fail(errno::EINVAL, "namespaces are not supported"));
+        }
+        if self.contains(Self::INTO_CGROUP) {
+            return Err(fail(errno::EOPNOTSUPP, "cgroups are not supported"));
+        }
+        Ok(())
+    }
+}
+
+/// What `clone` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CloneArguments {
+    /// What is shared and done.
+    pub(crate) flags: CloneFlags,
+    /// What the parent is told by when the new process ends.
+    pub(crate) exit_signal: u8,
+    /// The stack pointer of the new task; null: the maker's.
+    pub(crate) stack: Address,
+    /// The new thread pointer, with `SETTLS`.
+    pub(crate) tls: u64,
+    /// Where the maker finds the new id.
+    pub(crate) parent_tid: Address,
+    /// Where the new task finds its id, and where it is cleared.
+    pub(crate) child_tid: Address,
+    /// Where the maker finds the descriptor of the new process.
+    pub(crate) pidfd: Address,
+}
+
+/// Makes a task, which runs from the maker's registers with the result 0. Returns it, not yet started: [`Task::start`].
+///
+/// # Errors
+///
+/// `EINVAL` for flags that do not go together, `EAGAIN` if there are too many tasks, `ENOMEM`.
+pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> Result<Arc<Task>, Fail> {
+    let flags = arguments.flags;
+    flags.check()?;
+    let parts = clone_parts(cx, flags)?;
+    let (Some(mm), Some(files)) = (parts.mm.clone(), parts.files.clone()) else {
+        return Err(fail(errno::ESRCH, "the caller is ending"));
+    };
+    let mut registers = *cx.registers();
+    registers.rax = 0;
+    if !arguments.stack.is_null() {
+        registers.rsp = arguments.stack.0;
+    }
+    if flags.contains(CloneFlags::SETTLS) {
+        registers.fs_base = arguments.tls;
+    }
+    let mut run = TaskRun::new(registers, Arc::clone(&mm), files);
+    if flags.contains(CloneFlags::CHILD_CLEARTID) {
+        run.clear_child_tid = arguments.child_tid.0;
+    }
+    let signals = TaskSignals::for_clone(&cx.task.signals.lock(), flags);
+
+    // An id that was handed out is not handed out again before 4 million others were.
+    let tid = cx.kernel().processes.lock().new_pid().ok_or(fail(errno::EAGAIN, "too many tasks"))?;
+    let group = if flags.contains(CloneFlags::THREAD) {
+        Arc::clone(cx.group())
+    } else {
+        Arc::new(ThreadGroup::for_fork(tid, cx.group()))
+    };
+    let kernel = Arc::clone(cx.kernel());
+    let task = Task::new(kernel, tid, group, parts, signals, run);
+    task.vfork.set_pending(flags.contains(CloneFlags::VFORK));
+
+    let fpu = cx.task.thread().and_then(|thread| thread.fpu().ok());
+    let thread = Arc::clone(mm.space())
+        .spawn(fpu.as_ref(), Arc::clone(&task) as Arc<_>)
+        .map_err(|errno| fail(errno, "the host has no room for a thread"))?;
+    task.set_thread(thread);
+    if flags.contains(CloneFlags::CHILD_SETTID) {
+        // As in Linux a child that can't be told is not an error.
+        let _ = crate::mm::UserMemory::new(mm).write(arguments.child_tid, &tid);
+    }
+    if flags.contains(CloneFlags::PARENT_SETTID) {
+        let _ = cx.memory().write(arguments.parent_tid, &tid);
+    }
+    add_to_tree(cx, &task, arguments);
+    Ok(task)
+}
+
+/// Copies or shares the parts of the caller.
+fn clone_parts(cx: &SyscallCx<'_>, flags: CloneFlags) -> Result<TaskParts, Fail> {
+    let mut parts = cx.task.parts().clone();
+    if !flags.contains(CloneFlags::VM) {
+        let mm = cx.mm().fork().map_err(|errno| fail(errno, "the host can't copy the address space"))?;
+        parts.mm = Some(mm);
+    }
+    if !flags.contains(CloneFlags::FILES) {
+        parts.files = Some(Arc::new(FdTable::copy_of(cx.files())));
+    }
+    if !flags.contains(CloneFlags::FS) {
+        parts.fs = Arc::new(FsContext::copy_of(&parts.fs));
+    }
+    if flags.contains(CloneFlags::CLEAR_SIGHAND) {
+        parts.actions = Arc::new(SignalActions::default());
+    } else if !flags.contains(CloneFlags::SIGHAND) {
+        parts.actions = Arc::new(SignalActions::copy_of(&parts.actions));
+    }
+    Ok(parts)
+}
+
+fn add_to_tree(cx: &SyscallCx<'_>, task: &Arc<Task>, arguments: &CloneArguments) {
+    let flags = arguments.flags;
+    let mut tree = cx.kernel().processes.lock();
+    if flags.contains(CloneFlags::THREAD) {
+        tree.add_task(Arc::clone(task));
+        return;
+    }
+    let maker: Pid = cx.group().tgid();
+    let Some(own) = tree.process(maker) else { return };
+    let (parent, exit_signal) = if flags.contains(CloneFlags::PARENT) {
+        (own.parent, own.exit_signal)
+    } else {
+        (maker, arguments.exit_signal)
+    };
+    let process = Process {
+        group: Arc::clone(task.group()),
+        tasks: vec![Arc::clone(task)],
+        parent,
+        children: Vec::new(),
+        process_group: own.process_group,
+        session: own.session,
+        exit_signal,
+        uid: cx.credentials().uid,
+        zombie: None,
+        is_subreaper: false,
+        has_executed: false,
+    };
+    tree.add_process(process);
+}
+
+impl TaskSignals {
+    /// Returns the signals of a new task of the one that has `maker`: nothing pending, the same mask; the alternate stack
+    /// is kept unless the address space is shared without `vfork` (`sigaltstack(2)`).
+    fn for_clone(maker: &Self, _flags: CloneFlags) -> Self {
+        Self { blocked: maker.blocked.without(SignalSet::UNMASKABLE), ..Self::default() }
+    }
+}
