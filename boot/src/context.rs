@@ -115,9 +115,16 @@ impl SyscallCx<'_> {
         deadline
     }
 
-    /// Has the task woken when `queue` is woken with one of `events`, until the handler is run again or ends.
+    /// Has the task woken when `queue` is woken with one of `events`, until the handler is run again or ends. As a
+    /// waiter that only looks: see [`WaitQueue`].
     pub(crate) fn wake_on(&mut self, queue: &WaitQueue, events: Events) {
         let registration = queue.register(events, Arc::clone(self.task) as Arc<_>);
+        self.run.registrations.push(registration);
+    }
+
+    /// As [`SyscallCx::wake_on`], for a call that tries, first thing when it is run again, to use up what it waits for.
+    pub(crate) fn wake_exclusively_on(&mut self, queue: &WaitQueue, events: Events) {
+        let registration = queue.register_exclusive(events, Arc::clone(self.task) as Arc<_>);
         self.run.registrations.push(registration);
     }
 
@@ -147,7 +154,7 @@ impl SyscallCx<'_> {
             Err(failure) if failure.is(errno::EAGAIN) => {}
             ended => return ended,
         }
-        self.wake_on(queue, events);
+        self.wake_exclusively_on(queue, events);
         match attempt(self) {
             Err(failure) if failure.is(errno::EAGAIN) => {
                 if deadline.is_some_and(|deadline| deadline <= self.kernel().clock.monotonic()) {

@@ -3,10 +3,16 @@
 //! A waiter registers *before* it looks at the condition for the last time, and the object changes its condition
 //! *before* it wakes the queue; so no wake-up is lost, whatever the order of the two.
 //!
+//! Waiters are shared or exclusive. A *shared* one looks at the condition (`poll`, an epoll instance): it is told of
+//! everything. An *exclusive* one uses the condition up (a blocked `read` takes the bytes): [`WaitQueue::wake_one`]
+//! tells only one of these, the one that waits longest, and whoever leaves something over tells the next
+//! ([`WaitQueue::wake_next`]).
+//!
 //! # Locking
 //!
-//! A queue's own lock is [`class::WAIT_QUEUE`], nearly the innermost: queues may be woken under an object's lock.
-//! [`Wake::wake`] is called with it held, so a waker takes only locks of higher classes.
+//! A queue's own lock is [`class::WAIT_QUEUE`], nearly the innermost: queues may be woken under an object's lock. It is
+//! not held while a waiter is told, so that an epoll instance can wake its own waiters in turn. A waiter can therefore
+//! be told once more just after its registration was dropped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,12 +32,14 @@ pub(crate) trait Wake: Send + Sync {
 struct Entry {
     id: u64,
     mask: Events,
+    is_exclusive: bool,
     waker: Arc<dyn Wake>,
 }
 
 #[derive(Default)]
 struct Entries {
     next_id: u64,
+    /// In the order of their ids.
     list: SmallVec<[Entry; 1]>,
 }
 
@@ -53,33 +61,66 @@ impl WaitQueue {
         Self::default()
     }
 
-    /// Adds `waker`, to be told of the conditions in `mask` (and of [`Events::ALWAYS`]), until the registration is
-    /// dropped.
+    /// Adds the shared waiter `waker`, to be told of the conditions in `mask` (and of [`Events::ALWAYS`]), until the
+    /// registration is dropped.
     #[must_use = "the registration ends when it is dropped"]
     pub(crate) fn register(&self, mask: Events, waker: Arc<dyn Wake>) -> Registration {
+        self.add(mask, false, waker)
+    }
+
+    /// As [`WaitQueue::register`], for an exclusive waiter.
+    #[must_use = "the registration ends when it is dropped"]
+    pub(crate) fn register_exclusive(&self, mask: Events, waker: Arc<dyn Wake>) -> Registration {
+        self.add(mask, true, waker)
+    }
+
+    fn add(&self, mask: Events, is_exclusive: bool, waker: Arc<dyn Wake>) -> Registration {
         let mut entries = self.entries.lock();
         let id = entries.next_id;
         entries.next_id += 1;
-        entries.list.push(Entry { id, mask: mask | Events::ALWAYS, waker });
+        entries.list.push(Entry { id, mask: mask | Events::ALWAYS, is_exclusive, waker });
         Registration { queue: self.clone(), id }
     }
 
     /// Tells all waiters that wait for one of `events`.
     pub(crate) fn wake(&self, events: Events) {
-        for entry in &self.entries.lock().list {
-            if entry.mask.intersects(events) {
-                Arc::clone(&entry.waker).wake(events);
+        for waker in self.collect(|entry| entry.mask.intersects(events)) {
+            waker.wake(events);
+        }
+    }
+
+    /// Tells all shared waiters that wait for one of `events`, and exclusive ones in their order until one uses the
+    /// wake-up up. Returns whether one did.
+    pub(crate) fn wake_one(&self, events: Events) -> bool {
+        for waker in self.collect(|entry| !entry.is_exclusive && entry.mask.intersects(events)) {
+            waker.wake(events);
+        }
+        self.wake_next(events)
+    }
+
+    /// Tells exclusive waiters in their order until one uses the wake-up up: something was left over that concerns
+    /// them, but is no news for shared waiters. Returns whether one did.
+    pub(crate) fn wake_next(&self, events: Events) -> bool {
+        let mut from = 0;
+        loop {
+            let entries = self.entries.lock();
+            let next = entries
+                .list
+                .iter()
+                .find(|entry| entry.id >= from && entry.is_exclusive && entry.mask.intersects(events));
+            let Some(next) = next else { return false };
+            from = next.id + 1;
+            let waker = Arc::clone(&next.waker);
+            drop(entries);
+            if waker.wake(events) {
+                return true;
             }
         }
     }
 
-    /// Tells waiters in their order until one uses the wake-up up. Returns whether one did.
-    pub(crate) fn wake_one(&self, events: Events) -> bool {
-        self.entries
-            .lock()
-            .list
-            .iter()
-            .any(|entry| entry.mask.intersects(events) && Arc::clone(&entry.waker).wake(events))
+    fn collect(&self, chosen: impl Fn(&Entry) -> bool) -> SmallVec<[Arc<dyn Wake>; 4]> {
+        let entries = self.entries.lock();
+        entries.list.iter().filter(|entry| chosen(entry)).map(|entry| Arc::clone(&entry.waker)).collect()
     }
 
     /// Returns whether nobody waits.
@@ -91,7 +132,7 @@ impl WaitQueue {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut entries = self.queue.entries.lock();
-        if let Some(at) = entries.list.iter().position(|entry| entry.id == self.id) {
+        if let Ok(at) = entries.list.binary_search_by_key(&self.id, |entry| entry.id) {
             // The waker may own the last reference to something big: drop it without the lock.
             let entry = entries.list.remove(at);
             drop(entries);
@@ -144,8 +185,42 @@ mod tests {
     fn wake_one_passes_over_those_already_woken() {
         let queue = WaitQueue::new();
         let counters = [Arc::new(Counter::default()), Arc::new(Counter::default())];
-        let _registrations = counters.clone().map(|c| queue.register(Events::IN, c as Arc<dyn Wake>));
+        let _registrations =
+            counters.clone().map(|c| queue.register_exclusive(Events::IN, c as Arc<dyn Wake>));
         assert!(queue.wake_one(Events::IN) && queue.wake_one(Events::IN));
         assert!(!queue.wake_one(Events::IN));
+    }
+
+    #[test]
+    fn wake_one_tells_all_that_only_look() {
+        let queue = WaitQueue::new();
+        let [looks, takes, also_takes] = [(); 3].map(|()| Arc::new(Counter::default()));
+        let _looks = queue.register(Events::IN, Arc::clone(&looks) as Arc<dyn Wake>);
+        let _takes = queue.register_exclusive(Events::IN, Arc::clone(&takes) as Arc<dyn Wake>);
+        let _also_takes = queue.register_exclusive(Events::IN, Arc::clone(&also_takes) as Arc<dyn Wake>);
+        assert!(queue.wake_one(Events::IN));
+        assert!(queue.wake_next(Events::IN));
+        let told = [looks, takes, also_takes].map(|counter| counter.0.load(Ordering::Relaxed));
+        // The second exclusive waiter is told after the first one passed the wake-up on.
+        assert_eq!(told, [1, 2, 1]);
+    }
+
+    /// Passes wake-ups on to another queue, as an epoll instance does.
+    struct Relay(WaitQueue);
+
+    impl Wake for Relay {
+        fn wake(self: Arc<Self>, events: Events) -> bool {
+            self.0.wake(events);
+            false
+        }
+    }
+
+    #[test]
+    fn a_waiter_may_wake_a_queue() {
+        let (inner, outer, counter) = (WaitQueue::new(), WaitQueue::new(), Arc::new(Counter::default()));
+        let _relay = inner.register(Events::IN, Arc::new(Relay(outer.clone())));
+        let _counter = outer.register(Events::IN, Arc::clone(&counter) as Arc<dyn Wake>);
+        inner.wake(Events::IN);
+        assert_eq!(counter.0.load(Ordering::Relaxed), 1);
     }
 }

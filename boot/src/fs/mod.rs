@@ -1,5 +1,9 @@
 //! Files: the virtual file system and the file systems below it.
 
+pub(crate) mod anon;
+mod byte_ring;
+pub(crate) mod pipe;
 mod vfs;
 
+pub(crate) use byte_ring::ByteRing;
 pub(crate) use vfs::*;

@@ -9,6 +9,7 @@ use cloister_platform::{Platform, Supervisor};
 
 use super::{Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
+use crate::fs::anon::AnonFiles;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
 use crate::time::Clock;
@@ -43,6 +44,8 @@ pub(crate) struct Kernel {
     pub(crate) timers: Arc<TimerQueue>,
     /// The host descriptors that are waited for.
     pub(crate) reactor: Arc<Reactor>,
+    /// The file systems of files without a name.
+    pub(crate) anon_files: AnonFiles,
     /// The log of system calls.
     pub(crate) strace: Strace,
     /// Which missing system calls were reported.
@@ -67,6 +70,7 @@ impl Kernel {
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),
+            anon_files: AnonFiles::default(),
             unimplemented: UnimplementedLog::default(),
             finished: AtomicBool::new(false),
         }))

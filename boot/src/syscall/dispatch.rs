@@ -71,6 +71,7 @@ pub(crate) fn proceed(cx: &mut SyscallCx<'_>) -> Progress {
     let result = run_handler(cx, &call);
     if !matches!(result, Err(Fail::Park(_))) {
         cx.run.registrations.clear();
+        cx.run.held = None;
     }
     cloister_sync::assert_only_held(cloister_sync::class::TASK_RUN);
     trace(cx, &call, &result);

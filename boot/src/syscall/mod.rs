@@ -7,6 +7,7 @@ mod argument;
 mod clone;
 mod dispatch;
 mod exit;
+mod pipe;
 mod state;
 mod strace;
 mod table;

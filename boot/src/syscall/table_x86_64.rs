@@ -32,7 +32,7 @@ syscall_table! {
     19 readv, "";
     20 writev, "";
     21 access, "";
-    22 pipe, "";
+    22 pipe(fds: Address) = super::pipe::sys_pipe, Full, "";
     23 select, "";
     24 sched_yield, "";
     25 mremap, "";
@@ -303,7 +303,7 @@ syscall_table! {
     290 eventfd2, "";
     291 epoll_create1, "";
     292 dup3, "";
-    293 pipe2, "";
+    293 pipe2(fds: Address, flags: Int) = super::pipe::sys_pipe2, Full, "";
     294 inotify_init1, "";
     295 preadv, "";
     296 pwritev, "";

@@ -1,5 +1,6 @@
 //! What only the worker that runs a task uses.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use cloister_abi::Registers;
@@ -28,6 +29,9 @@ pub(crate) struct TaskRun {
     pub(crate) restart_block: Option<Call>,
     /// The queues whose wake-up it waits for.
     pub(crate) registrations: Vec<Registration>,
+    /// What the call holds while it waits, dropped when it is over: the half-open end of a FIFO. A checkpoint does not
+    /// save it: the call begins anew.
+    pub(crate) held: Option<Box<dyn Any + Send + Sync>>,
     /// The timer of the deadline of its wait.
     pub(crate) deadline_timer: Option<TimerHandle>,
     /// Where to store zero and wake a futex when the task ends (`set_tid_address(2)`); 0 for nowhere.
@@ -47,6 +51,7 @@ impl TaskRun {
             restart: None,
             restart_block: None,
             registrations: Vec::new(),
+            held: None,
             deadline_timer: None,
             clear_child_tid: 0,
             robust_list: 0,

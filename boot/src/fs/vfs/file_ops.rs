@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{FileKind, OpenFile, Sink, Source};
 use crate::context::SyscallCx;
@@ -57,6 +58,19 @@ pub(crate) trait FileOps: Any + Send + Sync + Debug {
     /// are used instead of those with an offset.
     fn is_stream(&self) -> bool {
         false
+    }
+
+    /// Returns whether a write that may wait goes on until all is written: pipes, stream sockets, terminals. Otherwise
+    /// it ends with what one [`FileOps::write`] wrote.
+    fn writes_all(&self) -> bool {
+        false
+    }
+
+    /// Returns how long a call waits at most for one of `events` ([`Events::READABLE`], [`Events::WRITABLE`]), before
+    /// it fails with `EAGAIN`: the time-outs of sockets (`SO_RCVTIMEO`, `SO_SNDTIMEO`). A wait with a limit is not
+    /// restarted after a signal: it fails with `EINTR`.
+    fn wait_limit(&self, _events: Events) -> Option<Duration> {
+        None
     }
 
     /// Reads at `offset`. Returns 0 at the end.

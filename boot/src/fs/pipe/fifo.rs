@@ -1,0 +1,82 @@
+//! The opening of named pipes (`fifo(7)`).
+
+use std::sync::Arc;
+
+use super::pipe::EndsEver;
+use super::{Access, Pipe, PipeEnd};
+use crate::context::SyscallCx;
+use crate::error::{Fail, Restart, fail};
+use crate::event::Events;
+use crate::fs::{FileOps, Inode, OpenFlags};
+use crate::prelude::errno;
+
+/// An end that is open as far as others see, while its opener waits for the other end.
+#[derive(Debug)]
+struct Opening {
+    end: PipeEnd,
+    access: Access,
+    before: EndsEver,
+}
+
+impl Opening {
+    fn new(pipe: Arc<Pipe>, access: Access) -> Self {
+        let before = pipe.ends_ever();
+        Self { end: PipeEnd::of_fifo(pipe, access), access, before }
+    }
+
+    /// Returns whether the other end is open, or was since this one is.
+    fn has_met(&self) -> bool {
+        let pipe = self.end.pipe();
+        let (readers, writers) = pipe.ends();
+        let ever = pipe.ends_ever();
+        match self.access {
+            Access::Read => writers > 0 || ever.writers != self.before.writers,
+            Access::Write => readers > 0 || ever.readers != self.before.readers,
+            Access::Both => true,
+        }
+    }
+}
+
+/// Opens the FIFO `inode`: waits until the other end is open too, unless `flags` say otherwise.
+///
+/// # Errors
+///
+/// `ENXIO` if it is opened for writing with `O_NONBLOCK`, and nobody has it open for reading.
+pub(crate) fn open_fifo(
+    cx: &mut SyscallCx<'_>,
+    inode: &dyn Inode,
+    flags: OpenFlags,
+) -> Result<Box<dyn FileOps>, Fail> {
+    let (pipe, access) = (pipe_of(inode), Access::of(flags));
+    let waits = !flags.contains(OpenFlags::NON_BLOCKING);
+    let held = cx.run.held.take().and_then(|held| held.downcast::<Opening>().ok());
+    let opening = match held {
+        // The path may lead to another FIFO by now.
+        Some(opening) if Arc::ptr_eq(opening.end.pipe(), &pipe) => opening,
+        _ if access == Access::Write && !waits && pipe.ends().0 == 0 => {
+            return Err(fail(errno::ENXIO, "nobody reads the FIFO"));
+        }
+        _ => Box::new(Opening::new(pipe, access)),
+    };
+    if !waits || opening.has_met() {
+        return Ok(Box::new(opening.end));
+    }
+    cx.wake_on(opening.end.pipe().queue(), Events::READABLE | Events::WRITABLE);
+    if opening.has_met() {
+        return Ok(Box::new(opening.end));
+    }
+    let failure = cx.park(None, Restart::Sys);
+    cx.run.held = Some(opening);
+    Err(failure)
+}
+
+/// Returns the pipe of a FIFO, which exists from its first opening on.
+fn pipe_of(inode: &dyn Inode) -> Arc<Pipe> {
+    let mut object = inode.anchors().get_or_init().object.lock();
+    let pipe = object.clone().and_then(|object| object.downcast::<Pipe>().ok());
+    pipe.unwrap_or_else(|| {
+        let pipe = Arc::new(Pipe::default());
+        *object = Some(Arc::clone(&pipe) as Arc<_>);
+        pipe
+    })
+}

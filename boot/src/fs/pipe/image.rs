@@ -1,0 +1,16 @@
+//! The saved form of a pipe.
+
+use serde::{Deserialize, Serialize};
+
+use super::buffer::Segment;
+
+/// The saved form of a pipe, without its ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PipeImage {
+    /// What can be read.
+    pub(super) bytes: Vec<u8>,
+    /// The packets and runs of stream bytes that these are.
+    pub(super) segments: Vec<Segment>,
+    /// The capacity in bytes.
+    pub(super) capacity: usize,
+}
