@@ -17,6 +17,10 @@ use crate::{Place, Program, Rootfs, exclusive, paths};
 const LIMIT: Duration = Duration::from_secs(90);
 const LIMIT_ALONE: Duration = Duration::from_secs(25);
 
+/// What tests of error cases do on purpose.
+const TOLERATED: [&str; 4] =
+    ["-Wno-nonnull", "-Wno-stringop-overflow", "-Wno-stringop-overread", "-Wno-unused-result"];
+
 /// After so many cases without any result an area is given up.
 const MOST_LOST: u32 = 4;
 
@@ -47,7 +51,8 @@ pub(crate) fn compile(source: &Path, name: &str, optimisation: &str) -> Result<P
         return Ok(binary);
     }
     let mut command = Command::new("gcc");
-    command.args([optimisation, "-Wall", "-Wextra", "-static", "-pthread", "-o"]).arg(&binary).arg(source);
+    command.args([optimisation, "-Wall", "-Wextra", "-Werror", "-static", "-pthread"]).args(TOLERATED);
+    command.arg("-o").arg(&binary).arg(source);
     let done = process::run(&mut command, b"", Duration::from_secs(120)).context("cannot run gcc")?;
     ensure!(done.status == Status::Code(0), "{} does not compile\n{done}", source.display());
     Ok(binary)

@@ -11,16 +11,19 @@ pub fn crate_dir() -> &'static Path {
 
 /// The folder into which cargo builds (`target` if nobody changed it).
 ///
-/// It is found from the running program: `target/debug/deps/guest-0123` or `target/debug/cloister-bench`.
+/// It is found from the running program, say `target/x86_64-unknown-linux-gnu/debug/deps/guest-0123`.
 ///
 /// # Errors
 /// When the running program does not lie in a cargo target folder.
 pub fn target_dir() -> Result<PathBuf> {
-    let parent = profile_dir()?.parent().map(Path::to_path_buf);
-    parent.context("the profile folder has no parent")
+    let profile = profile_dir()?;
+    let parent = profile.parent().context("the profile folder has no parent")?;
+    let is_of_a_target = parent.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-"));
+    let dir = if is_of_a_target { parent.parent().unwrap_or(parent) } else { parent };
+    Ok(dir.to_path_buf())
 }
 
-/// The folder of the programs built with the profile of the running one (`target/debug` or `target/release`).
+/// The folder of the programs built with the profile of the running one (`debug` or `release`).
 ///
 /// # Errors
 /// When the running program does not lie in a cargo target folder.

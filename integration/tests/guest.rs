@@ -38,6 +38,7 @@ macro_rules! areas {
 }
 
 areas! {
-    clone, exec, fork, futex, jobs, restart, signals, threads, wait;
-    on_both_file_systems: memory
+    clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, pipes, poll, process, restart, signals,
+    threads, timers, unix_sockets, wait;
+    on_both_file_systems: files, inotify, locks, memory, metadata, names
 }
