@@ -1,0 +1,16 @@
+//! OCI bundles: reading, checking, and reducing them to what the kernel is given.
+//!
+//! Source of behaviour: the OCI runtime specification, `config.md` and `config-linux.md`.
+
+mod convert;
+mod error;
+mod load;
+mod mounts;
+mod options;
+mod process;
+
+pub use convert::{Prepared, prepare};
+pub use error::BundleError;
+pub use load::Bundle;
+pub use options::names as mount_option_names;
+pub use process::convert as convert_process;
