@@ -1,0 +1,225 @@
+//! A sandbox: its kernel and its file server, started, connected, and given a container.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use cloister_proto::container::ContainerSpec;
+use cloister_proto::control::{Client, ClientError, CreateContainer};
+use cloister_proto::transport::TransportError;
+
+use crate::bundle::Prepared;
+use crate::launch::{Binaries, Exit, LaunchError, Pending, Process, boot, gofer};
+use crate::state::{Entry, StateError};
+
+/// How long a sandbox may take to start, unless told otherwise.
+pub const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a sandbox is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its programs are.
+    pub binaries: Binaries,
+    /// How guest code is run; `None` leaves it to the kernel.
+    pub platform: Option<String>,
+    /// Whether all system calls are logged.
+    pub strace: bool,
+    /// `text` or `json`.
+    pub log_format: &'static str,
+    /// Level of the kernel's log.
+    pub log_level: &'static str,
+    /// Whether the sandbox is killed when the starting thread ends.
+    pub die_with_parent: bool,
+    /// How long each step of the start may take.
+    pub timeout: Duration,
+}
+
+/// A sandbox that was started. Dropping it kills it.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The kernel.
+    pub boot: Process,
+    /// The file server.
+    pub gofer: Process,
+    /// Connection to the kernel.
+    pub client: Client,
+    log: File,
+}
+
+/// A sandbox cannot be started, or does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A process cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The state on disk cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The control socket cannot be made or reached.
+    #[error("cannot use the sandbox's control socket: {0}")]
+    Control(#[from] TransportError),
+    /// The kernel refused, or does not answer.
+    #[error("cannot {action}: {source}{}", quote(.said))]
+    Client {
+        /// What was asked of it.
+        action: &'static str,
+        /// Why it failed.
+        source: ClientError,
+        /// The end of the sandbox's log.
+        said: String,
+    },
+    /// One of the processes ended.
+    #[error("cannot {action}: {name} ended ({exit}){}", quote(.said))]
+    Ended {
+        /// What was asked of it.
+        action: &'static str,
+        /// The program that ended.
+        name: &'static str,
+        /// How it ended.
+        exit: Exit,
+        /// The end of the sandbox's log.
+        said: String,
+    },
+}
+
+fn quote(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("; its log ends: {text}") }
+}
+
+impl Sandbox {
+    /// Starts kernel and file server and has the kernel make the container. `log` overrides where the kernel logs to.
+    ///
+    /// # Errors
+    ///
+    /// Whatever fails on the way, with the end of the sandbox's own log; nothing is left behind.
+    pub fn create(
+        entry: &Entry,
+        prepared: Prepared,
+        stdio: [BorrowedFd<'_>; 3],
+        log: Option<&File>,
+        options: &Options,
+    ) -> Result<Self, SandboxError> {
+        let (boot_binary, gofer_binary) = (options.binaries.open_boot()?, options.binaries.open_gofer()?);
+        let own_log = entry.log()?;
+        let listener = entry.listen()?;
+        let boot_plan = boot::plan(
+            boot_binary,
+            &boot::Options {
+                id: entry.id().as_str(),
+                control: listener.as_fd(),
+                errors: own_log.as_fd(),
+                log: log.unwrap_or(&own_log).as_fd(),
+                log_format: options.log_format,
+                log_level: options.log_level,
+                platform: options.platform.as_deref(),
+                strace: options.strace,
+                die_with_parent: options.die_with_parent,
+            },
+        )?;
+        let (gofer_plan, connections) = gofer::plan(
+            gofer_binary,
+            gofer::Options {
+                binds: prepared.binds,
+                log: own_log.as_fd(),
+                die_with_parent: options.die_with_parent,
+            },
+        )?;
+        // Both at a time; the listener and the gofer's ends are then closed here, so that a death is a hang-up.
+        let boot = Pending::start(boot_plan)?;
+        let gofer = Pending::start(gofer_plan)?;
+        drop(listener);
+        let (mut boot, mut gofer) = (boot.finish(options.timeout)?, gofer.finish(options.timeout)?);
+        let connection = entry.connect()?;
+        let mut failed = |action, source| diagnose(action, source, &mut boot, &mut gofer, &own_log);
+        let mut client = Client::new(connection, Some(options.timeout))
+            .map_err(|source| failed("start the sandbox's kernel", source))?;
+        let mut descriptors = stdio.to_vec();
+        descriptors.extend(connections.iter().map(AsFd::as_fd));
+        let request = create_request(entry, prepared.spec);
+        client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
+        Ok(Self { boot, gofer, client, log: own_log })
+    }
+
+    /// Explains why the kernel did not do `action`.
+    #[must_use]
+    pub fn explain(&mut self, action: &'static str, source: ClientError) -> SandboxError {
+        diagnose(action, source, &mut self.boot, &mut self.gofer, &self.log)
+    }
+
+    /// Ends the sandbox: gives its processes a moment to end by themselves, then kills and reaps them.
+    pub fn finish(mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        for process in [&mut self.boot, &mut self.gofer] {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // What does not end in time, dropping it kills.
+            let _ = process.wait(Some(left));
+        }
+    }
+
+    /// Lets the sandbox live on after this value.
+    pub fn release(self) {
+        self.boot.release();
+        self.gofer.release();
+    }
+}
+
+fn create_request(entry: &Entry, spec: ContainerSpec) -> CreateContainer {
+    CreateContainer { id: entry.id().to_string(), spec: Box::new(spec) }
+}
+
+/// Tells a death of one of the processes from a refusal. A hang-up can be seen a little before the death is.
+fn diagnose(
+    action: &'static str,
+    source: ClientError,
+    boot: &mut Process,
+    gofer: &mut Process,
+    log: &File,
+) -> SandboxError {
+    let patience = match source {
+        ClientError::Closed | ClientError::Transport(_) => Duration::from_millis(500),
+        _ => Duration::ZERO,
+    };
+    for (name, process, patience) in
+        [("cloister-boot", boot, patience), ("cloister-gofer", gofer, Duration::ZERO)]
+    {
+        if let Ok(Some(exit)) = process.wait(Some(patience)) {
+            return SandboxError::Ended { action, name, exit, said: end_of(log) };
+        }
+    }
+    let said = if matches!(source, ClientError::Failed(_)) { String::new() } else { end_of(log) };
+    SandboxError::Client { action, source, said }
+}
+
+/// The last lines of a log on one line; empty if there are none.
+fn end_of(mut log: &File) -> String {
+    const MOST: u64 = 2048;
+    let mut text = Vec::new();
+    let mut read = || -> io::Result<()> {
+        let size = log.seek(SeekFrom::End(0))?;
+        log.seek(SeekFrom::Start(size.saturating_sub(MOST)))?;
+        log.take(MOST).read_to_end(&mut text)?;
+        Ok(())
+    };
+    if read().is_err() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines.iter().rev().take(3).rev().copied().collect::<Vec<_>>();
+    last.join(" | ").chars().filter(|character| !character.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn the_end_of_a_log_is_one_clean_line() {
+        let mut log = tempfile::tempfile().unwrap();
+        assert_eq!(end_of(&log), "");
+        writeln!(log, "a\nb\n\nc\x1b[1m\nd").unwrap();
+        assert_eq!(end_of(&log), "b | c[1m | d");
+    }
+}

@@ -1,0 +1,26 @@
+//! Containers on disk: `ROOT/ID/` holds all that is known of a container between two calls of `cloister`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `state.json` | [`Record`]; written last, so a folder without it is a creation that failed or goes on |
+//! | `config.json` | the OCI configuration as it was at creation |
+//! | `control.sock` | the kernel's control socket |
+//! | `log` | what kernel and gofer have to say |
+//!
+//! The folder itself is the lock ([`Entry`]): it is `flock`ed while a command works on the container.
+
+mod entry;
+mod error;
+mod id;
+mod oci;
+mod process;
+mod record;
+mod store;
+
+pub use entry::Entry;
+pub use error::StateError;
+pub use id::ContainerId;
+pub use oci::{OciState, Status};
+pub use process::ProcessIdentity;
+pub use record::Record;
+pub use store::Store;

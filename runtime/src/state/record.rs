@@ -1,0 +1,36 @@
+//! What is remembered of a container.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ProcessIdentity;
+
+/// What is remembered of a container between two commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this form; readers refuse others.
+    pub format: u32,
+    /// `ociVersion` of the configuration.
+    pub oci_version: String,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the root file system.
+    pub rootfs: PathBuf,
+    /// Annotations of the configuration.
+    pub annotations: BTreeMap<String, String>,
+    /// When the container was created, RFC 3339.
+    pub created: String,
+    /// User id of the creator.
+    pub owner: u32,
+    /// The sandbox's kernel.
+    pub boot: ProcessIdentity,
+    /// The container's file server.
+    pub gofer: ProcessIdentity,
+}
+
+impl Record {
+    /// The form that this program writes.
+    pub const FORMAT: u32 = 1;
+}
