@@ -130,9 +130,11 @@ impl Sandbox {
         let gofer = Pending::start(gofer_plan)?;
         drop(listener);
         let (mut boot, mut gofer) = (boot.finish(options.timeout)?, gofer.finish(options.timeout)?);
-        let connection = entry.connect()?;
         let mut failed = |action, source| diagnose(action, source, &mut boot, &mut gofer, &own_log);
-        let mut client = Client::new(connection, Some(options.timeout))
+        let mut client = entry
+            .connect()
+            .map_err(ClientError::from)
+            .and_then(|connection| Client::new(connection, Some(options.timeout)))
             .map_err(|source| failed("start the sandbox's kernel", source))?;
         let mut descriptors = stdio.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));

@@ -45,7 +45,7 @@ impl Bundle {
 /// # Errors
 ///
 /// Invalid JSON.
-pub(crate) fn parse_process(text: &[u8]) -> Result<Process, serde_json::Error> {
+pub fn parse_process(text: &[u8]) -> Result<Process, serde_json::Error> {
     let mut process: Value = serde_json::from_slice(text)?;
     drop_unknown_names(&mut process);
     serde_json::from_value(process)

@@ -11,6 +11,7 @@ mod process;
 
 pub use convert::{Prepared, prepare};
 pub use error::BundleError;
-pub use load::Bundle;
+pub use load::{Bundle, parse_process};
+pub(crate) use mounts::host_bind;
 pub use options::names as mount_option_names;
 pub use process::convert as convert_process;

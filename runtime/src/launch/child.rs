@@ -141,6 +141,8 @@ impl Failure {
 
 /// Follows the plan up to its program.
 pub(super) fn run(plan: &Plan, sync: BorrowedFd<'_>) -> Result<Infallible, Failure> {
+    // A foreground parent has signals blocked that are its own to read.
+    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(|_| Step::Sync.failed()(Errno::INVAL))?;
     hear(sync)?;
     enter_root(&plan.root)?;
     rustix::system::sethostname(b"cloister").map_err(Step::Hostname.failed())?;

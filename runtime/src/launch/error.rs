@@ -4,8 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Exit;
-
 /// A sandbox's process could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -60,14 +58,6 @@ pub enum LaunchError {
         step: String,
         /// Why it failed.
         source: io::Error,
-    },
-    /// The child ended on its way to the program.
-    #[error("cannot start {name}: it ended on its way ({exit})")]
-    Died {
-        /// The program.
-        name: &'static str,
-        /// How it ended.
-        exit: Exit,
     },
     /// The child does not come to an end.
     #[error("cannot start {name}: nothing was heard of it for {} s", .after.as_secs())]

@@ -8,7 +8,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::child::{Failure, MAX_BINDS};
+use super::child::{Failure, MAX_BINDS, Step};
 use super::process::Process;
 use super::{LaunchError, Plan, idmap, sys};
 
@@ -48,22 +48,17 @@ impl Pending {
     /// # Errors
     ///
     /// What failed on the way, or [`LaunchError::TimedOut`].
-    pub fn finish(mut self, timeout: Duration) -> Result<Process, LaunchError> {
+    pub fn finish(self, timeout: Duration) -> Result<Process, LaunchError> {
         let name = self.plan.name;
         set_socket_timeout(&self.sync, Timeout::Recv, Some(timeout))
             .map_err(LaunchError::system("set a time-out"))?;
         let mut report = [0; Failure::SIZE];
         match retry_on_intr(|| rustix::io::read(&self.sync, &mut report)) {
-            Ok(0) => {}
-            Ok(_) => return Err(self.explain(report)),
-            Err(Errno::AGAIN) => return Err(LaunchError::TimedOut { name, after: timeout }),
-            Err(errno) => return Err(LaunchError::system("hear from a child")(errno)),
-        }
-        // The socket closes by the exec, or by a death on the way: which of them, the process tells.
-        match self.process.wait(Some(Duration::ZERO)) {
-            Ok(None) => Ok(self.process),
-            Ok(Some(exit)) => Err(LaunchError::Died { name, exit }),
-            Err(errno) => Err(LaunchError::system("wait for a child")(errno)),
+            // The socket closes by the exec, or by a death on the way, which is found out by who needs the process.
+            Ok(0) => Ok(self.process),
+            Ok(_) => Err(self.explain(report)),
+            Err(Errno::AGAIN) => Err(LaunchError::TimedOut { name, after: timeout }),
+            Err(errno) => Err(LaunchError::system("hear from a child")(errno)),
         }
     }
 
@@ -80,6 +75,10 @@ impl Pending {
             self.plan.root.binds.get(usize::from(failure.bind)).filter(|_| failure.step.concerns_bind());
         let step = match bind {
             Some(bind) => format!("{} ({})", failure.step.text(), bind.source.to_string_lossy()),
+            // The file is there: what is not is the dynamic loader that it names.
+            None if failure.step == Step::Execute && failure.errno == libc::ENOENT => {
+                "execute the program, which must be linked statically".to_owned()
+            }
             None => failure.step.text().to_owned(),
         };
         LaunchError::Child { name, step, source: io::Error::from_raw_os_error(failure.errno) }

@@ -1,0 +1,165 @@
+//! The subcommands and the flags that all of them have.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cloister_proto::container::Overlay;
+
+use super::{
+    completions, create, delete, do_command, exec, features, kill, list, man, pause, ps, run, spec, start,
+    state, syscalls, wait,
+};
+
+/// Runs programs and OCI containers in sandboxes that have their own kernel.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloister",
+    version = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0"),
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        cloister do -- ls -l /          run a command over the host's files; writes are lost at its end\n  \
+        cloister spec && cloister run c  run the OCI bundle in the current folder as container c\n  \
+        cloister list                   show the containers"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of all subcommands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Folder that holds the state of containers [default: /run/cloister for root, else $XDG_RUNTIME_DIR/cloister]
+    #[arg(long = "root", id = "state-root", value_name = "DIR", env = "CLOISTER_ROOT")]
+    pub(crate) root: Option<PathBuf>,
+    /// File that log and errors are appended to
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Form of the log
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// Log details
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    /// Accepted for callers of other runtimes; host control groups are not managed yet
+    #[arg(long, global = true, hide = true)]
+    pub(crate) systemd_cgroup: bool,
+    /// The sandbox's kernel [default: cloister-boot beside this program]
+    #[arg(long, global = true, value_name = "FILE", env = "CLOISTER_BOOT")]
+    pub(crate) boot_binary: Option<PathBuf>,
+    /// The sandbox's file server [default: cloister-gofer beside this program]
+    #[arg(long, global = true, value_name = "FILE", env = "CLOISTER_GOFER")]
+    pub(crate) gofer_binary: Option<PathBuf>,
+    /// How the kernel runs guest code [default: the kernel's choice]
+    #[arg(long, global = true, value_name = "NAME", env = "CLOISTER_PLATFORM")]
+    pub(crate) platform: Option<String>,
+    /// Where writes to the root file system go: root:memory or none (the host's files) [default: root:memory for `do`,
+    /// none for containers]
+    #[arg(long, global = true, value_name = "WHERE", env = "CLOISTER_OVERLAY")]
+    pub(crate) overlay: Option<OverlayArg>,
+    /// Log all system calls with their arguments and results
+    #[arg(long, global = true)]
+    pub(crate) strace: bool,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines of `key=value`.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Value of `--overlay`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverlayArg(pub(crate) Overlay);
+
+impl FromStr for OverlayArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "root:memory" => Ok(Self(Overlay::Memory { size: None })),
+            "none" => Ok(Self(Overlay::None)),
+            _ => Err("use root:memory or none"),
+        }
+    }
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Do(do_command::Do),
+    Run(run::Run),
+    Create(create::Create),
+    Start(start::Start),
+    State(state::State),
+    Kill(kill::Kill),
+    Delete(delete::Delete),
+    List(list::List),
+    Wait(wait::Wait),
+    #[command(hide = true)]
+    Ps(ps::Ps),
+    #[command(hide = true)]
+    Exec(exec::Exec),
+    #[command(hide = true)]
+    Pause(pause::Pause),
+    #[command(hide = true)]
+    Resume(pause::Resume),
+    Spec(spec::Spec),
+    Features(features::Features),
+    Syscalls(syscalls::Syscalls),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn callers_of_runc_are_understood() {
+        for line in [
+            "cloister --root /r --log /l --log-format json --systemd-cgroup create --bundle /b --pid-file /p c",
+            "cloister --root /r start c",
+            "cloister --debug kill --all c 9",
+            "cloister kill c SIGTERM",
+            "cloister delete --force c",
+            "cloister run -b /b -d --no-pivot --no-new-keyring --preserve-fds 0 c",
+            "cloister exec -t -u 1:2 --cwd /x -e A=b c ls -la",
+            "cloister list -q -f json",
+            "cloister do --root /r -- ls --all",
+            "cloister do ls -la",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_subcommand_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains("cloister "), "{}", command.get_name());
+        }
+    }
+}

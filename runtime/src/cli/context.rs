@@ -1,0 +1,59 @@
+//! What the global flags come to.
+
+use std::fs::File;
+
+use cloister_proto::container::Overlay;
+use cloister_runtime::launch::Binaries;
+use cloister_runtime::sandbox::{Options, START_TIMEOUT};
+use cloister_runtime::state::{StateError, Store};
+
+use super::{Global, Log};
+
+/// What the global flags come to.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    log: Log,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, log: Log) -> Self {
+        Self { global, log }
+    }
+
+    /// The containers' state.
+    pub(crate) fn store(&self) -> Result<Store, StateError> {
+        match &self.global.root {
+            Some(root) => Ok(Store::new(std::path::absolute(root).unwrap_or_else(|_| root.clone()))),
+            None => Store::of_user(),
+        }
+    }
+
+    /// Where the sandbox's programs are.
+    pub(crate) fn binaries(&self) -> Binaries {
+        Binaries { boot: self.global.boot_binary.clone(), gofer: self.global.gofer_binary.clone() }
+    }
+
+    /// How a sandbox is started.
+    pub(crate) fn sandbox(&self, die_with_parent: bool) -> Options {
+        Options {
+            binaries: self.binaries(),
+            platform: self.global.platform.clone(),
+            strace: self.global.strace,
+            log_format: self.global.log_format.name(),
+            log_level: if self.global.debug { "debug" } else { "warn" },
+            die_with_parent,
+            timeout: START_TIMEOUT,
+        }
+    }
+
+    /// Where writes to the root go.
+    pub(crate) fn overlay(&self, default: Overlay) -> Overlay {
+        self.global.overlay.map_or(default, |overlay| overlay.0)
+    }
+
+    /// The log file, if there is one.
+    pub(crate) fn log_file(&self) -> Option<&File> {
+        self.log.file()
+    }
+}

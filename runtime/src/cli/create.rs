@@ -1,0 +1,73 @@
+//! `cloister create`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use cloister_proto::container::Overlay;
+use cloister_runtime::container::{CreateOptions, Created, create};
+use cloister_runtime::state::ContainerId;
+
+use super::Context;
+
+/// Create a container from an OCI bundle; `start` runs its process
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cloister create --bundle /srv/web --pid-file web.pid web && cloister start web")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    options: BundleArgs,
+    /// Name of the container
+    id: ContainerId,
+}
+
+/// Flags of `create` and `run`.
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// Folder of the OCI bundle
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+    /// File to write the process id of the sandbox to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Unix socket to send the master end of the container's terminal to
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+    /// Number of descriptors from 3 on to pass to the container; only 0 is supported yet
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=0))]
+    preserve_fds: u32,
+    /// Accepted for callers of other runtimes; a sandbox's root is never pivoted to on the host
+    #[arg(long, hide = true)]
+    no_pivot: bool,
+    /// Accepted for callers of other runtimes; a sandbox has keys of its own
+    #[arg(long, hide = true)]
+    no_new_keyring: bool,
+}
+
+impl BundleArgs {
+    /// Creates the container; in the foreground it dies with us and may have our terminal.
+    pub(super) fn create(
+        &self,
+        context: &Context,
+        id: &ContainerId,
+        foreground: bool,
+    ) -> anyhow::Result<Created> {
+        let options = CreateOptions {
+            bundle: &self.bundle,
+            overlay: context.overlay(Overlay::None),
+            pid_file: self.pid_file.as_deref(),
+            console_socket: self.console_socket.as_deref(),
+            share_terminal: foreground,
+            sandbox: context.sandbox(foreground),
+            log: context.log_file(),
+        };
+        Ok(create(&context.store()?, id, &options)?)
+    }
+}
+
+impl Create {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        self.options.create(context, &self.id, false)?.release();
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,61 @@
+//! The command line: a file for each subcommand.
+
+mod args;
+mod completions;
+mod context;
+mod create;
+mod delete;
+mod do_command;
+mod exec;
+mod features;
+mod kill;
+mod list;
+mod logging;
+mod man;
+mod pause;
+mod ps;
+mod run;
+mod spec;
+mod start;
+mod state;
+mod syscalls;
+mod wait;
+
+pub(crate) use args::{Cli, Command, Global};
+pub(crate) use context::Context;
+pub(crate) use logging::{Log, report};
+
+use std::process::ExitCode;
+
+/// Runs a command. The result is its exit code.
+pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Do(command) => command.run(context),
+        Command::Run(command) => command.run(context),
+        Command::Create(command) => command.run(context),
+        Command::Start(command) => command.run(context),
+        Command::State(command) => command.run(context),
+        Command::Kill(command) => command.run(context),
+        Command::Delete(command) => command.run(context),
+        Command::List(command) => command.run(context),
+        Command::Wait(command) => command.run(context),
+        Command::Ps(command) => command.run(context),
+        Command::Exec(command) => command.run(context),
+        Command::Pause(command) => command.pause(context),
+        Command::Resume(command) => command.resume(context),
+        Command::Spec(command) => command.run(),
+        Command::Features(command) => command.run(),
+        Command::Syscalls(command) => command.run(context),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}
+
+/// Writes to standard output. A closed pipe is the reader's wish, not an error of ours.
+fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().write_all(text.as_ref()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

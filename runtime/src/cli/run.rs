@@ -1,0 +1,61 @@
+//! `cloister run`: create, start, wait, delete.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use cloister_runtime::container::start_with;
+use cloister_runtime::foreground::Foreground;
+use cloister_runtime::hooks::{self, Point};
+use cloister_runtime::state::{ContainerId, OciState, Status};
+use tracing::warn;
+
+use super::Context;
+use super::create::BundleArgs;
+
+/// Create a container, start it, wait for its end and delete it
+///
+/// Signals are passed on to the container. The exit code is its process', 128+N if signal N ended it, and 1 if the
+/// container cannot be run.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cloister run --bundle /srv/web web\n  \
+    cloister run --detach web")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    options: BundleArgs,
+    /// Do not wait; `delete` removes the container later
+    #[arg(short, long)]
+    detach: bool,
+    /// Do not delete the container at its end
+    #[arg(long)]
+    keep: bool,
+    /// Name of the container
+    id: ContainerId,
+}
+
+impl Run {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let foreground = match self.detach {
+            true => None,
+            false => Some(Foreground::begin().context("cannot watch for signals")?),
+        };
+        let mut created = self.options.create(context, &self.id, foreground.is_some())?;
+        let hooks = created.hooks().cloned();
+        start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref())?;
+        let Some(foreground) = foreground else {
+            created.release();
+            return Ok(ExitCode::SUCCESS);
+        };
+        let status = foreground.wait(&mut created.sandbox, &self.id)?;
+        let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
+        created.end(Duration::from_secs(2), self.keep);
+        if !self.keep
+            && let Err(error) = hooks::run(hooks.as_ref(), Point::Poststop, &stopped)
+        {
+            warn!("{error}");
+        }
+        Ok(status.code().into())
+    }
+}

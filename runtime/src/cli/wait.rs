@@ -1,0 +1,31 @@
+//! `cloister wait`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use cloister_proto::control::Wait as Request;
+use cloister_runtime::container::{ContainerError, connect};
+use cloister_runtime::state::ContainerId;
+
+use super::Context;
+
+/// Wait for a container's end; the exit code is its process'
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cloister wait web; echo $?")]
+pub(crate) struct Wait {
+    /// Name of the container
+    id: ContainerId,
+}
+
+impl Wait {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let action = "wait for";
+        let fail = |source| ContainerError::Client { action, id: self.id.clone(), source };
+        let entry = context.store()?.peek(&self.id)?;
+        entry.record()?;
+        let mut client = connect(&entry, action)?;
+        client.set_timeout(None).map_err(fail)?;
+        let status = client.call(Request { id: self.id.to_string() }, &[]).map_err(fail)?;
+        Ok(status.code().into())
+    }
+}

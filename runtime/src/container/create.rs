@@ -1,0 +1,178 @@
+//! `create`: from a bundle to a container that is ready to start.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use cloister_proto::container::Overlay;
+use jiff::Timestamp;
+use oci_spec::runtime::{Hooks, Spec};
+use tempfile::NamedTempFile;
+
+use super::{Console, ContainerError};
+use crate::bundle::{Bundle, Prepared, prepare};
+use crate::hooks::{self, Point};
+use crate::sandbox::{self, Sandbox};
+use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, Status, Store};
+
+/// How a container is created.
+#[derive(Debug)]
+pub struct CreateOptions<'a> {
+    /// The bundle's folder.
+    pub bundle: &'a Path,
+    /// Where writes to the root go.
+    pub overlay: Overlay,
+    /// File that is to hold the process id, written last.
+    pub pid_file: Option<&'a Path>,
+    /// Socket that the terminal's master end is sent to.
+    pub console_socket: Option<&'a Path>,
+    /// Whether the caller's own terminal may become the container's.
+    pub share_terminal: bool,
+    /// How the sandbox is started.
+    pub sandbox: sandbox::Options,
+    /// Where the kernel logs to, if not to the container's own log.
+    pub log: Option<&'a File>,
+}
+
+/// A container that was created. Dropping it kills and removes it.
+#[derive(Debug)]
+pub struct Created {
+    /// The running sandbox.
+    pub sandbox: Sandbox,
+    /// What was written to disk.
+    pub record: Record,
+    /// The configuration.
+    pub spec: Spec,
+    folder: Folder,
+}
+
+/// A container's folder that is removed when it is dropped.
+#[derive(Debug)]
+struct Folder(Option<Entry>);
+
+impl Folder {
+    fn entry(&self) -> &Entry {
+        self.0.as_ref().expect("it is taken out only when this ends")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.take() {
+            // Nothing can be done about a failure, and the one that led here is what the user should see.
+            let _ = entry.remove();
+        }
+    }
+}
+
+impl Created {
+    /// The container's folder.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        self.folder.entry()
+    }
+
+    /// The configuration's hooks.
+    #[must_use]
+    pub fn hooks(&self) -> Option<&Hooks> {
+        self.spec.hooks().as_ref()
+    }
+
+    /// Ends the container, whose process has ended, and removes it unless it is to be kept.
+    pub fn end(mut self, patience: Duration, keep: bool) {
+        if keep {
+            self.folder.0 = None;
+        }
+        self.sandbox.finish(patience);
+    }
+
+    /// Lets the container live on after this value.
+    pub fn release(mut self) {
+        self.folder.0 = None;
+        self.sandbox.release();
+    }
+}
+
+/// Creates a container.
+///
+/// # Errors
+///
+/// Whatever fails on the way; nothing is left behind.
+pub fn create(
+    store: &Store,
+    id: &ContainerId,
+    options: &CreateOptions<'_>,
+) -> Result<Created, ContainerError> {
+    let bundle = Bundle::load(options.bundle)?;
+    let prepared = prepare(&bundle, options.overlay)?;
+    let rootfs =
+        prepared.binds.first().map(|root| root.source.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = Folder(Some(store.create(id)?));
+    let console = console(&bundle.spec, &prepared, options)?;
+    let stdio = stdio(console.as_ref());
+    let sandbox = Sandbox::create(folder.entry(), prepared, stdio, options.log, &options.sandbox)?;
+    let identity = |process: &crate::launch::Process| {
+        ProcessIdentity::of(process.pid()).ok_or_else(|| ContainerError::Gone(id.clone()))
+    };
+    let record = Record {
+        format: Record::FORMAT,
+        oci_version: bundle.spec.version().clone(),
+        bundle: bundle.path,
+        rootfs: rootfs.into(),
+        annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
+        created: Timestamp::now().to_string(),
+        owner: rustix::process::getuid().as_raw(),
+        boot: identity(&sandbox.boot)?,
+        gofer: identity(&sandbox.gofer)?,
+    };
+    let created = Created { sandbox, record, spec: bundle.spec, folder };
+    let state = OciState::new(id, &created.record, Status::Creating);
+    for point in [Point::Prestart, Point::CreateRuntime, Point::CreateContainer] {
+        hooks::run(created.hooks(), point, &state)?;
+    }
+    created.entry().write_config(&created.spec)?;
+    created.entry().write_record(&created.record)?;
+    if let Some(path) = options.pid_file {
+        write_pid_file(path, created.record.boot.pid)?;
+    }
+    Ok(created)
+}
+
+/// The terminal's container end, if one is to be made.
+fn console(
+    spec: &Spec,
+    prepared: &Prepared,
+    options: &CreateOptions<'_>,
+) -> Result<Option<OwnedFd>, ContainerError> {
+    match (prepared.spec.process.terminal, options.console_socket) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(ContainerError::UnusedConsole),
+        (true, Some(socket)) => Console::new(spec.process().as_ref())?.send(socket).map(Some),
+        (true, None) if options.share_terminal && std::io::stdin().is_terminal() => Ok(None),
+        (true, None) if options.share_terminal => {
+            Err(ContainerError::NoTerminal("standard input is not a terminal; use --console-socket"))
+        }
+        (true, None) => Err(ContainerError::NoTerminal("there is no --console-socket to send it to")),
+    }
+}
+
+fn stdio(console: Option<&OwnedFd>) -> [BorrowedFd<'_>; 3] {
+    match console {
+        Some(terminal) => [terminal.as_fd(); 3],
+        None => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
+    }
+}
+
+/// Writes a pid file in one step, so that who waits for it never reads half of it.
+fn write_pid_file(path: &Path, pid: i32) -> Result<(), ContainerError> {
+    let fail = |source| ContainerError::PidFile { path: path.to_owned(), source };
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = NamedTempFile::new_in(folder).map_err(fail)?;
+    write!(file, "{pid}").map_err(fail)?;
+    fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).map_err(fail)?;
+    file.persist(path).map_err(|error| fail(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `delete`: removes what a container leaves.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Signal, pidfd_send_signal};
+use tracing::warn;
+
+use super::{ContainerError, status};
+use crate::hooks::{self, Point};
+use crate::state::{Entry, OciState, ProcessIdentity, StateError, Status};
+
+/// How long the kernel of the host may take to end what was killed.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deletes a stopped container, or with `force` any.
+///
+/// # Errors
+///
+/// The container is not stopped, or cannot be ended.
+pub fn delete(entry: Entry, force: bool) -> Result<(), ContainerError> {
+    let record = match entry.record() {
+        Ok(record) => record,
+        // Nothing can be running: a creation that was killed took its sandbox with it or was not that far.
+        Err(StateError::Incomplete(_)) if force => return Ok(entry.remove()?),
+        Err(error) => return Err(error.into()),
+    };
+    if !force {
+        let status = status(&entry, &record)?;
+        if status != Status::Stopped {
+            return Err(StateError::WrongStatus { id: entry.id().clone(), action: "delete", status }.into());
+        }
+    }
+    // What is stopped as well: the kernel may be about to end, and the gofer follows it.
+    for process in [record.boot, record.gofer] {
+        if !end(process) {
+            return Err(ContainerError::Unkillable(entry.id().clone()));
+        }
+    }
+    let hooks = entry.config().ok().and_then(|config| config.hooks().clone());
+    let state = OciState::new(entry.id(), &record, Status::Stopped);
+    entry.remove()?;
+    if let Err(error) = hooks::run(hooks.as_ref(), Point::Poststop, &state) {
+        warn!("{error}");
+    }
+    Ok(())
+}
+
+/// Kills a process and waits for its end. Whether it has ended.
+fn end(process: ProcessIdentity) -> bool {
+    let Some(pidfd) = process.open() else { return true };
+    // Fails only if it has ended.
+    let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    ended(&pidfd)
+}
+
+fn ended(pidfd: &OwnedFd) -> bool {
+    let timeout = Timespec::try_from(DEATH_TIMEOUT).ok();
+    let mut ends = [PollFd::new(pidfd, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut ends, timeout.as_ref())).is_ok_and(|ready| ready > 0)
+}

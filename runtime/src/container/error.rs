@@ -1,0 +1,69 @@
+//! Why something could not be done with a container.
+
+use std::io;
+use std::path::PathBuf;
+
+use cloister_proto::control::ClientError;
+
+use crate::bundle::BundleError;
+use crate::hooks::HookError;
+use crate::sandbox::SandboxError;
+use crate::state::{ContainerId, StateError};
+
+/// Something could not be done with a container.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// The bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The state on disk cannot be used, or does not allow it.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The sandbox cannot be started, or does not do it.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// The sandbox's kernel refused, or does not answer.
+    #[error("cannot {action} container {id}: {source}")]
+    Client {
+        /// What was asked of it.
+        action: &'static str,
+        /// The container.
+        id: ContainerId,
+        /// Why it failed.
+        source: ClientError,
+    },
+    /// The process that was just started cannot be identified.
+    #[error("the sandbox of container {0} ended while it was created; see `cloister --debug`")]
+    Gone(ContainerId),
+    /// The pid file cannot be written.
+    #[error("cannot write the pid file {path}: {source}")]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The configuration asks for a terminal, but there is none.
+    #[error("process.terminal is set, but {0}")]
+    NoTerminal(&'static str),
+    /// A socket for a terminal is given, but the configuration asks for none.
+    #[error("--console-socket is given, but process.terminal is not set; leave it out, or set it")]
+    UnusedConsole,
+    /// The terminal cannot be made or handed over.
+    #[error("cannot {action}: {source}")]
+    Console {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The container's processes cannot be ended.
+    #[error("the sandbox of container {0} does not end though it was killed")]
+    Unkillable(ContainerId),
+    /// A string is no signal.
+    #[error("{0:?} is not a signal; use a name such as TERM or a number from 1 to 64")]
+    NoSignal(String),
+}

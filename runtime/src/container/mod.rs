@@ -1,0 +1,19 @@
+//! The life of a container, a file for each verb.
+
+mod connect;
+mod console;
+mod create;
+mod delete;
+mod error;
+mod kill;
+mod start;
+mod status;
+
+pub use connect::{REPLY_TIMEOUT, connect};
+pub use console::Console;
+pub use create::{CreateOptions, Created, create};
+pub use delete::delete;
+pub use error::ContainerError;
+pub use kill::{kill, parse_signal};
+pub use start::{start, start_with};
+pub use status::{state, status};

@@ -1,0 +1,113 @@
+//! Waiting for a container in the foreground: signals are passed on, and the terminal is left as it was found.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
+use cloister_proto::control::{ClientError, Event, ExitStatus, Signal, SignalTarget, Wait};
+use nix::sys::signal::{SigSet, Signal as Name};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::sandbox::{Sandbox, SandboxError};
+use crate::state::ContainerId;
+
+/// Signals that are about this process itself, not about the container.
+const OWN: [Name; 11] = [
+    Name::SIGCHLD,
+    Name::SIGPIPE,
+    Name::SIGURG,
+    Name::SIGSEGV,
+    Name::SIGBUS,
+    Name::SIGFPE,
+    Name::SIGILL,
+    Name::SIGTRAP,
+    Name::SIGABRT,
+    Name::SIGSYS,
+    Name::SIGTTIN,
+];
+
+/// The state in which a container is waited for: signals arrive at a descriptor. Begun before the sandbox is started, so
+/// that none is lost.
+#[derive(Debug)]
+pub struct Foreground {
+    signals: SignalFd,
+    terminal: Option<Termios>,
+}
+
+impl Foreground {
+    /// Begins: blocks the signals that are passed on, and looks at the terminal.
+    ///
+    /// # Errors
+    ///
+    /// The system's: no free descriptors.
+    pub fn begin() -> io::Result<Self> {
+        let mut mask = SigSet::all();
+        for signal in OWN {
+            mask.remove(signal);
+        }
+        mask.thread_block()?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let stdin = io::stdin();
+        let terminal = if stdin.is_terminal() { tcgetattr(stdin).ok() } else { None };
+        Ok(Self { signals, terminal })
+    }
+
+    /// Waits for the container's end and passes signals on until then.
+    ///
+    /// # Errors
+    ///
+    /// The kernel ends without telling how the container did.
+    pub fn wait(&self, sandbox: &mut Sandbox, id: &ContainerId) -> Result<ExitStatus, SandboxError> {
+        let action = "wait for the container";
+        let ticket = match sandbox.client.start(Wait { id: id.to_string() }, &[]) {
+            Ok(ticket) => ticket,
+            Err(source) => return Err(sandbox.explain(action, source)),
+        };
+        loop {
+            match sandbox.client.poll::<Wait>(ticket) {
+                Ok(Event::Reply(status)) => return Ok(status),
+                Ok(Event::Nothing) => {}
+                Err(source) => return Err(sandbox.explain(action, source)),
+            }
+            let mut ready = [
+                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(sandbox.client.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(sandbox.boot.as_fd(), PollFlags::IN),
+            ];
+            let polled = retry_on_intr(|| poll(&mut ready, None));
+            let ended = ready.iter().map(|entry| !entry.revents().is_empty()).collect::<Vec<_>>()
+                == [false, false, true];
+            if polled.is_err() || ended {
+                // The end of the process is seen and no answer is there: none will come.
+                return Err(sandbox.explain(action, ClientError::Closed));
+            }
+            while let Ok(Some(signal)) = self.signals.read_signal() {
+                pass_on(sandbox, id, signal.ssi_signo, signal.ssi_code);
+            }
+        }
+    }
+}
+
+/// Passes a signal on: what the terminal sent goes to its foreground group, what a process sent to the first process.
+fn pass_on(sandbox: &mut Sandbox, id: &ContainerId, number: u32, code: i32) {
+    let Ok(signal) = i32::try_from(number) else { return };
+    // Blocked only so that restoring the terminal from the background does not stop us.
+    if signal == Name::SIGTTOU as i32 {
+        return;
+    }
+    let from_kernel = code > 0;
+    let target = if from_kernel { SignalTarget::ForegroundGroup } else { SignalTarget::Init };
+    // The container may have ended; its end is told by the wait.
+    let _ = sandbox.client.call(Signal { id: id.to_string(), signal, target }, &[]);
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        if let Some(terminal) = &self.terminal {
+            // The terminal may be gone by now.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, terminal);
+        }
+    }
+}
