@@ -105,7 +105,7 @@ fn first_interpreter_and_last_stack_count() {
 #[test]
 fn what_linux_refuses_is_refused() {
     let good = program(2, &[TEXT]);
-    assert!(parse(&good).is_ok());
+    parse(&good).unwrap();
     // Magic, type, machine, size and number of headers.
     for (at, value) in [(0, 0), (16, 1), (16, 4), (18, 3), (54, 55), (56, 0), (57, 0xff)] {
         let mut bad = good.clone();

@@ -17,12 +17,15 @@
 //! | module | mechanism |
 //! |---|---|
 //! | [`ptrace`] | `PTRACE_SYSEMU`; runs anywhere, the reference for correctness |
+//!
+//! [`vdso`] is what programs find as `AT_SYSINFO_EHDR` on every platform.
 
 mod address_space;
 mod fpu;
 pub mod ptrace;
 mod thread;
 mod trap;
+pub mod vdso;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -46,6 +49,14 @@ pub trait Platform: Send + Sync + std::fmt::Debug {
     ///
     /// `EAGAIN` or `ENOMEM` if the host has no room for another process.
     fn new_address_space(&self) -> Result<Arc<dyn AddressSpace>, Errno>;
+
+    /// Sets what the guest's [`vdso`] adds to the host's clocks; nothing until then. For when no guest thread runs: a
+    /// reader might see one half of the old and one of the new.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn set_clock_offsets(&self, offsets: vdso::ClockOffsets) -> Result<(), Errno>;
 
     /// Runs guest threads until [`Supervisor::is_finished`]; called once, on the host thread that made the
     /// platform.

@@ -5,6 +5,7 @@
 //! | `image` | the program of the stub processes: the platform's two pages in each |
 //! | `start` | the first stub process, from which all others are forked |
 //! | `filter` | their seccomp filter |
+//! | `clock`, `host_vdso` | what the guest's vDSO finds |
 //! | `tracer` | the tables, and how helpers are made to do things |
 //! | `space`, `thread` | the platform's objects |
 //! | `run`, `signal` | the loop: what stops mean, and how to sleep |
@@ -27,6 +28,7 @@
 //!
 //! One lock of class `PLATFORM` over the tables; the kernel is never called with it held.
 
+mod clock;
 mod filter;
 mod host_vdso;
 mod image;
@@ -42,10 +44,12 @@ use std::sync::Arc;
 
 use cloister_abi::Errno;
 
+use self::clock::Clock;
 use self::image::Layout;
 use self::signal::Sleeper;
 use self::space::Space;
 use self::tracer::{Tracer, to_io};
+use crate::vdso::ClockOffsets;
 use crate::{AddressSpace, Supervisor};
 
 /// The ptrace platform.
@@ -54,6 +58,7 @@ pub struct Platform {
     tracer: Arc<Tracer>,
     /// An address space that stays empty, to be copied.
     empty: Space,
+    clock: Clock,
     sleeper: Sleeper,
 }
 
@@ -75,8 +80,9 @@ impl Platform {
         let helper = started.pid;
         let tracer = Arc::new(Tracer::new(layout, started)?);
         let empty = Space::new(Arc::clone(&tracer), helper);
-        start::prepare(&empty, &layout).map_err(to_io)?;
-        Ok(Self { tracer, empty, sleeper })
+        let vdso = start::prepare(&empty, &layout).map_err(to_io)?;
+        let clock = Clock::new(&empty, &layout, vdso.as_ref())?;
+        Ok(Self { tracer, empty, clock, sleeper })
     }
 }
 
@@ -87,6 +93,10 @@ impl crate::Platform for Platform {
 
     fn new_address_space(&self) -> Result<Arc<dyn AddressSpace>, Errno> {
         self.empty.fork()
+    }
+
+    fn set_clock_offsets(&self, offsets: ClockOffsets) -> Result<(), Errno> {
+        self.clock.set_offsets(offsets)
     }
 
     fn run(&self, supervisor: &dyn Supervisor) -> std::io::Result<()> {

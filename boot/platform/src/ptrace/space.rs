@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use cloister_abi::{Errno, errno};
+use cloister_abi::{Errno, Registers, errno};
 use rustix::process::Pid;
 
 use super::filter::{CLONE_COPY_FLAGS, CLONE_THREAD_FLAGS};
@@ -42,6 +42,11 @@ impl Space {
     /// Has the helper make a system call.
     pub(super) fn call(&self, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
         self.tracer.call(self.helper, number, arguments)
+    }
+
+    /// Has the helper run code of the host's, and returns whether it comes to `end` without a system call.
+    pub(super) fn runs_without_calls(&self, registers: &Registers, end: u64) -> Result<bool, Errno> {
+        self.tracer.runs_without_calls(self.helper, registers, end)
     }
 
     /// Has the helper map a file over whatever is at `range`, which may be the platform's.

@@ -137,14 +137,14 @@ pub(super) fn send_descriptor(sender: BorrowedFd<'_>, file: BorrowedFd<'_>) -> i
     Ok(())
 }
 
-/// Removes all that the host mapped into the first stub process but the image and the host's vDSO, and locks the
-/// process in.
-pub(super) fn prepare(space: &Space, layout: &Layout) -> Result<(), Errno> {
+/// Removes all that the host mapped into the first stub process but the image and the host's vDSO, which is returned,
+/// and locks the process in.
+pub(super) fn prepare(space: &Space, layout: &Layout) -> Result<Option<HostVdso>, Errno> {
     let stack = sys::registers(space.helper())?.rsp;
-    let vdso = HostVdso::find(space.helper(), stack);
     let image_end = layout.scratch + PAGE;
-    // The host's vDSO is where the layout leaves room for it: above the image, and above it only the stack.
-    let kept_end = vdso.map_or(image_end, |vdso| vdso.range.end).max(image_end);
+    // Above the image there are only the vDSO and, above that, the stack. Where a host has put it elsewhere, do without.
+    let vdso = HostVdso::find(space.helper(), stack).filter(|vdso| vdso.range.start >= image_end);
+    let kept_end = vdso.as_ref().map_or(image_end, |vdso| vdso.range.end);
     let name = [u64::from(libc::PR_SET_NAME.cast_unsigned()), layout.name, 0, 0, 0, 0];
     space.call(libc::SYS_prctl, name)?;
     let unmap = |range: Range<u64>| {
@@ -156,5 +156,5 @@ pub(super) fn prepare(space: &Space, layout: &Layout) -> Result<(), Errno> {
     space.call(libc::SYS_prctl, no_new_privileges)?;
     let filter = [u64::from(libc::SECCOMP_SET_MODE_FILTER), 0, layout.filter, 0, 0, 0];
     space.call(libc::SYS_seccomp, filter)?;
-    Ok(())
+    Ok(vdso)
 }

@@ -236,6 +236,19 @@ impl Tracer {
         }
     }
 
+    /// Has a helper run from `registers`, and returns whether its first stop is a breakpoint that ends at `end`.
+    pub(super) fn runs_without_calls(
+        &self,
+        helper: Pid,
+        registers: &Registers,
+        end: u64,
+    ) -> Result<bool, Errno> {
+        sys::set_registers(helper, registers)?;
+        sys::continue_emulated(helper)?;
+        let stop = self.await_stop(helper)?;
+        Ok(stop.signal == libc::SIGTRAP && sys::registers(helper)?.rip == end)
+    }
+
     /// Has a helper make a system call.
     pub(super) fn call(&self, helper: Pid, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
         let [rdi, rsi, rdx, r10, r8, r9] = arguments;

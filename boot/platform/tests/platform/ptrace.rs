@@ -1,10 +1,5 @@
-//! The ptrace platform, driven by a kernel that does nothing by itself.
+//! Memory, threads and traps.
 
-#![expect(clippy::tests_outside_test_module, reason = "the whole crate is one")]
-
-mod common;
-
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -13,16 +8,7 @@ use std::time::Duration;
 use cloister_abi::{Registers, errno};
 use cloister_platform::{AddressSpace, Backing, Exception, FpuState, Protection, Trap};
 
-use common::{Sandbox, file_of};
-
-const CODE: u64 = 0x40_0000;
-const DATA: u64 = 0x50_0000;
-const PAGE: u64 = 4096;
-const RW: Protection = Protection::READ.union(Protection::WRITE);
-
-fn pages(start: u64, count: u64) -> Range<u64> {
-    start..start + count * PAGE
-}
+use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, pages, start};
 
 #[test]
 fn mapped_memory_is_zero_and_keeps_what_is_written() {
@@ -67,10 +53,6 @@ fn a_system_call_traps_with_its_registers() {
         assert_eq!(registers.rip, CODE + 2);
     }
     drop(space);
-}
-
-fn start() -> Registers {
-    Registers::start_at(CODE, DATA + PAGE)
 }
 
 #[test]

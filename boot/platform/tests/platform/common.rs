@@ -1,9 +1,8 @@
 //! A kernel for tests: it keeps the traps and lets the test answer them.
 
-#![expect(clippy::unwrap_used, reason = "a test ends with what failed")]
-
 use std::collections::VecDeque;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,22 @@ use cloister_platform::{AddressSpace, Backing, Platform, Protection, Supervisor,
 use cloister_sync::Lock;
 use rustix::event::EventfdFlags;
 use rustix::fs::MemfdFlags;
+
+/// Where [`Sandbox::program`] puts code.
+pub(crate) const CODE: u64 = 0x40_0000;
+/// Where it puts a page of data.
+pub(crate) const DATA: u64 = 0x50_0000;
+pub(crate) const PAGE: u64 = 4096;
+pub(crate) const RW: Protection = Protection::READ.union(Protection::WRITE);
+
+pub(crate) fn pages(start: u64, count: u64) -> Range<u64> {
+    start..start + count * PAGE
+}
+
+/// The registers that begin [`Sandbox::program`].
+pub(crate) fn start() -> Registers {
+    Registers::start_at(CODE, DATA + PAGE)
+}
 
 type Traps = Arc<Lock<VecDeque<(usize, Trap, Registers)>, 240>>;
 
@@ -73,11 +88,11 @@ impl Sandbox {
     /// Makes an address space with `code` and a page of stack, and a thread that is number 0.
     pub(crate) fn program(&self, code: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>) {
         let space = self.space();
-        let range = super::pages(super::CODE, 1);
-        space.map(range.clone(), super::RW, Backing::Anonymous).unwrap();
+        let range = pages(CODE, 1);
+        space.map(range.clone(), RW, Backing::Anonymous).unwrap();
         assert_eq!(space.write(range.start, code), code.len());
         space.protect(range, Protection::READ | Protection::EXECUTE).unwrap();
-        space.map(super::pages(super::DATA, 1), super::RW, Backing::Anonymous).unwrap();
+        space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
         let thread = self.spawn(&space, 0);
         (space, thread)
     }

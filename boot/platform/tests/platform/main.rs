@@ -1,0 +1,9 @@
+//! The platform, driven by a kernel that does nothing by itself.
+
+#![expect(clippy::tests_outside_test_module, reason = "the whole crate is one")]
+#![expect(clippy::unwrap_used, reason = "a test ends with what failed")]
+
+mod common;
+mod ptrace;
+mod stub;
+mod vdso;
