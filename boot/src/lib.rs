@@ -12,16 +12,25 @@
 //! | [`fs`] | the virtual file system and the file systems below it |
 //! | [`event`] | readiness and wait queues |
 //! | [`time`] | clocks |
+//! | [`control`] | the control server, and the containers |
 
+mod cli;
 mod context;
 mod control;
 mod error;
 mod event;
 mod fs;
 mod kernel;
+mod log;
 mod mm;
 mod prelude;
+mod rand;
 mod signal;
 mod syscall;
 mod task;
 mod time;
+
+/// Runs `cloister-boot`.
+pub fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,3 +1,7 @@
-//! The user-space kernel of a Cloister sandbox.
+//! `cloister-boot`: the kernel of one sandbox.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cloister_boot::main()
+}

@@ -1,5 +1,20 @@
 //! The control server, and the containers that it manages.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `server`, `connection` | the socket, the handshake, requests and replies |
+//! | `containers`, `container` | the containers of the sandbox, and the life of one |
+//! | `create`, `start`, `execute` | making a container, its first process, and others |
+//! | `signal`, `processes`, `debug` | what else is asked for |
 
+mod connection;
+mod container;
 mod containers;
+mod debug;
+mod processes;
+mod server;
+mod signal;
 
+pub(crate) use container::Container;
 pub(crate) use containers::Containers;
+pub(crate) use server::ControlServer;

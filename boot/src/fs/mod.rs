@@ -2,6 +2,7 @@
 
 pub(crate) mod anon;
 mod byte_ring;
+mod kernfs;
 pub(crate) mod pipe;
 mod vfs;
 

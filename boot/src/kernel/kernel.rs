@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cloister_platform::{Platform, Supervisor};
@@ -10,6 +10,7 @@ use cloister_platform::{Platform, Supervisor};
 use super::{Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
 use crate::fs::anon::AnonFiles;
+use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
 use crate::time::Clock;
@@ -23,6 +24,16 @@ pub(crate) struct KernelOptions {
     pub(crate) cpus: u32,
     /// The memory that the guest sees, in bytes.
     pub(crate) memory_bytes: u64,
+}
+
+impl KernelOptions {
+    /// Returns options that show the guest the host's processors and memory.
+    pub(crate) fn from_host(strace: bool) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let info = rustix::system::sysinfo();
+        let memory_bytes = u64::from(info.mem_unit).saturating_mul(info.totalram);
+        Self { strace, cpus, memory_bytes }
+    }
 }
 
 /// What all tasks of a sandbox share.
@@ -50,7 +61,10 @@ pub(crate) struct Kernel {
     pub(crate) strace: Strace,
     /// Which missing system calls were reported.
     pub(crate) unimplemented: UnimplementedLog,
+    /// The id of this boot, a random UUID (`/proc/sys/kernel/random/boot_id`).
+    pub(crate) boot_id: String,
     finished: AtomicBool,
+    syscalls: AtomicU64,
 }
 
 impl Kernel {
@@ -72,8 +86,20 @@ impl Kernel {
             reactor: Arc::new(Reactor::new()?),
             anon_files: AnonFiles::default(),
             unimplemented: UnimplementedLog::default(),
+            boot_id: random_uuid(),
             finished: AtomicBool::new(false),
+            syscalls: AtomicU64::new(0),
         }))
+    }
+
+    /// Counts a system call.
+    pub(crate) fn count_syscall(&self) {
+        self.syscalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many system calls were begun.
+    pub(crate) fn syscalls_handled(&self) -> u64 {
+        self.syscalls.load(Ordering::Relaxed)
     }
 
     /// Ends the sandbox once the work at hand is done.

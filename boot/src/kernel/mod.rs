@@ -5,12 +5,14 @@
 //! parked task woken (another task's call, a timer, host readiness) ──> run queue ──> re-entered
 //! ```
 
+mod identity;
 mod kernel;
 mod park;
 mod reactor;
 mod run_queue;
 mod timer_queue;
 
+pub(crate) use identity::{MACHINE, RELEASE, VERSION};
 pub(crate) use kernel::{Kernel, KernelOptions};
 pub(crate) use park::Park;
 pub(crate) use reactor::{HostEvents, Reactor, Watch};

@@ -40,6 +40,7 @@ pub(crate) enum Progress {
 
 /// Begins the call that the task's registers ask for.
 pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
+    cx.kernel().count_syscall();
     let registers = cx.registers();
     let mut call = Call {
         number: registers.syscall_number(),

@@ -73,7 +73,7 @@ syscall_table! {
     60 exit(status: Int) = super::exit::sys_exit, Full, "";
     61 wait4(pid: Int, status: Address, options: UInt, rusage: Address) = super::wait::sys_wait4, Full, "";
     62 kill, "";
-    63 uname, "";
+    63 uname(buf: Address) = super::uname::sys_uname, Full, "";
     64 semget, "";
     65 semop, "";
     66 semctl, "";
@@ -180,8 +180,8 @@ syscall_table! {
     167 swapon, "";
     168 swapoff, "";
     169 reboot, "";
-    170 sethostname, "";
-    171 setdomainname, "";
+    170 sethostname(name: Address, len: Size) = super::uname::sys_sethostname, Full, "";
+    171 setdomainname(name: Address, len: Size) = super::uname::sys_setdomainname, Full, "";
     172 iopl, "";
     173 ioperm, "";
     174 create_module, "";

@@ -8,6 +8,7 @@ mod run;
 mod schedule;
 mod task;
 mod thread_group;
+mod uts;
 mod vfork;
 mod wait;
 
@@ -18,5 +19,6 @@ pub(crate) use process_tree::{ExitStatus, PID_MAX, Pid, Process, ProcessTree, Tr
 pub(crate) use run::TaskRun;
 pub(crate) use task::{Task, TaskParts};
 pub(crate) use thread_group::{GroupState, ThreadGroup};
+pub(crate) use uts::{UtsNames, UtsNamespace};
 pub(crate) use vfork::Vfork;
 pub(crate) use wait::{WaitFor, WaitOptions, Waited, WaitedChange, find_child};

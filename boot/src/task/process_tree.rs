@@ -118,6 +118,11 @@ impl Tree {
         Some(pid)
     }
 
+    /// Returns the id that was handed out last.
+    pub(crate) fn last_pid(&self) -> Pid {
+        self.last_pid
+    }
+
     fn is_used(&self, pid: Pid) -> bool {
         self.tasks.contains_key(&pid)
             || self.processes.contains_key(&pid)

@@ -13,7 +13,7 @@ use cloister_platform::{Thread, Trap, TrapHandler};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::schedule::{Place, Schedule};
-use super::{Credentials, Pid, TaskRun, ThreadGroup, Vfork};
+use super::{Credentials, Pid, TaskRun, ThreadGroup, UtsNamespace, Vfork};
 use crate::context::SyscallCx;
 use crate::event::{Events, Wake};
 use crate::fs::{FdTable, FsContext};
@@ -31,6 +31,7 @@ pub(crate) struct Task {
     tid: Pid,
     kernel: Arc<Kernel>,
     group: Arc<ThreadGroup>,
+    started: Instant,
     run: Lock<TaskRun, { class::TASK_RUN }>,
     parts: Lock<TaskParts, { class::TASK }>,
     /// Pending signals and the mask.
@@ -53,6 +54,8 @@ pub(crate) struct TaskParts {
     pub(crate) files: Option<Arc<FdTable>>,
     /// Root, current directory and umask.
     pub(crate) fs: Arc<FsContext>,
+    /// The host name's namespace.
+    pub(crate) uts: Arc<UtsNamespace>,
     /// What signals do.
     pub(crate) actions: Arc<SignalActions>,
 }
@@ -68,6 +71,7 @@ impl Task {
         run: TaskRun,
     ) -> Arc<Self> {
         Arc::new(Self {
+            started: kernel.clock.monotonic(),
             tid,
             kernel,
             group,
@@ -82,6 +86,26 @@ impl Task {
     /// Returns its id.
     pub(crate) fn tid(&self) -> Pid {
         self.tid
+    }
+
+    /// Returns when it was made.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Tells for people what it is doing.
+    pub(crate) fn describe_activity(&self) -> String {
+        let place = self.schedule.lock().place();
+        // Its worker holds the lock while it handles the task.
+        let call = self.run.try_lock().and_then(|run| run.call.clone());
+        match call {
+            Some(call) => {
+                let name = syscall::lookup(call.number).map_or("?", |row| row.name);
+                let waits = self.kernel.clock.monotonic().saturating_duration_since(call.began);
+                format!("{place:?} in {name}{:x?} for {waits:.3?}", call.arguments)
+            }
+            None => format!("{place:?}"),
+        }
     }
 
     /// Returns the kernel.
@@ -122,6 +146,11 @@ impl Task {
     /// Returns its root, current directory and umask.
     pub(crate) fn fs(&self) -> Arc<FsContext> {
         Arc::clone(&self.parts.lock().fs)
+    }
+
+    /// Returns its UTS namespace.
+    pub(crate) fn uts(&self) -> Arc<UtsNamespace> {
+        Arc::clone(&self.parts.lock().uts)
     }
 
     /// Returns what signals do to it.

@@ -2,9 +2,15 @@
 //!
 //! Two locks of one class are taken together only with [`Lock::pair`](crate::Lock::pair).
 
+/// Protects the list of control connections.
+pub const CONNECTIONS: u8 = 1;
 /// Protects what only the worker that runs a task uses: its registers, the call that it is in. Held while the task
 /// is handled, and the only lock that may be held over a gofer's answer.
 pub const TASK_RUN: u8 = 5;
+/// Protects the table of containers.
+pub const CONTAINERS: u8 = 6;
+/// Protects where in its life a container is.
+pub const CONTAINER: u8 = 7;
 /// Protects the tree of processes: parents, children, process groups, sessions, and the id tables.
 pub const PROCESS_TREE: u8 = 10;
 /// Protects a thread group: its threads, its pending signals, its exit state, its stop state, its timers.
@@ -15,6 +21,8 @@ pub const SIGNAL_ACTIONS: u8 = 30;
 pub const TASK: u8 = 40;
 /// Protects the file system context (`root`, `cwd`, `umask`) that a set of tasks shares.
 pub const FS_CONTEXT: u8 = 50;
+/// Protects the names of a UTS namespace.
+pub const UTS: u8 = 55;
 /// Protects a descriptor table.
 pub const FD_TABLE: u8 = 60;
 /// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.

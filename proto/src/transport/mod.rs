@@ -4,10 +4,12 @@
 //! it by `SCM_RIGHTS`. A message that is larger than a packet is put into a sealed memory file, whose descriptor is the
 //! packet's last.
 
+mod adopt;
 mod error;
 mod frame;
 mod seqpacket;
 
+pub use adopt::adopt;
 pub use error::TransportError;
 pub use frame::{MAX_DESCRIPTORS, MAX_PACKET};
 pub use seqpacket::{Connection, Listener, Received};

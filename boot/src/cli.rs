@@ -1,0 +1,131 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use cloister_platform::{Platform, ptrace};
+use cloister_proto::transport::{Listener, adopt};
+
+use crate::control::ControlServer;
+use crate::kernel::{Kernel, KernelOptions};
+use crate::log;
+use crate::syscall;
+
+/// The kernel of one sandbox.
+///
+/// `cloister` starts it inside its namespaces and hands it all it needs as descriptors; it opens nothing by itself.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloister-boot",
+    version,
+    after_help = "\
+Examples:
+  Start a kernel by hand, for debugging; it runs with your own rights, without namespaces:
+      cloister-boot --control /tmp/sandbox.sock --log-level debug
+  Then, in another terminal, serve a root file system and start a container in it:
+      cloister-gofer --listen /tmp/root.sock:/path/to/rootfs
+      cloister debug attach --control /tmp/sandbox.sock --gofer /tmp/root.sock -- /bin/sh
+
+  List the system calls that guests can make:
+      cloister-boot --list-syscalls"
+)]
+struct Arguments {
+    /// Id of the sandbox, for logs and process lists
+    #[arg(long, default_value = "sandbox")]
+    id: String,
+    /// Number of the inherited control socket, which listens for SOCK_SEQPACKET connections
+    #[arg(long, value_name = "FD", conflicts_with = "control")]
+    control_fd: Option<i32>,
+    /// Path at which to make a control socket (when started by hand)
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+    /// Number of the inherited descriptor that the log goes to; standard error if it is not given
+    #[arg(long, value_name = "FD")]
+    log_fd: Option<i32>,
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t)]
+    log_format: log::Format,
+    /// What is logged
+    #[arg(long, default_value = "warn", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    log_level: String,
+    /// How guest code is run
+    #[arg(long, value_enum, default_value_t)]
+    platform: PlatformName,
+    /// Log every system call with decoded arguments, result and time
+    #[arg(long)]
+    strace: bool,
+    /// List the system calls, and exit
+    #[arg(long)]
+    list_syscalls: bool,
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t, requires = "list_syscalls")]
+    format: syscall::ListFormat,
+}
+
+/// How guest code is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum PlatformName {
+    /// `PTRACE_SYSEMU`: works everywhere
+    #[default]
+    Ptrace,
+}
+
+/// A failure that ends the program before the sandbox runs.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("neither --control-fd nor --control is given: nobody could talk to the kernel; see --help")]
+    NoControl,
+    #[error("descriptor {number} given by {flag} can't be used: {source}")]
+    Descriptor { flag: &'static str, number: i32, source: std::io::Error },
+    #[error("control socket can't be used: {0}")]
+    Control(#[from] cloister_proto::transport::TransportError),
+    #[error("the platform can't be started: {0}; does the host allow ptrace?")]
+    Platform(std::io::Error),
+    #[error("{action}: {source}")]
+    Host { action: &'static str, source: std::io::Error },
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list_syscalls {
+        return match syscall::write_list(&mut std::io::stdout().lock(), arguments.format) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    match serve(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(128)
+        }
+    }
+}
+
+/// Runs a sandbox until its root container is gone. Returns its exit code.
+fn serve(arguments: &Arguments) -> Result<u8, StartError> {
+    let log_fd = arguments.log_fd.map(|number| inherited("--log-fd", number)).transpose()?;
+    log::start(log_fd, arguments.log_format, &arguments.log_level);
+    let listener = match (arguments.control_fd, &arguments.control) {
+        (Some(number), _) => Listener::from_fd(inherited("--control-fd", number)?)?,
+        (None, Some(path)) => Listener::bind(path)?,
+        (None, None) => return Err(StartError::NoControl),
+    };
+    let platform: Box<dyn Platform> = match arguments.platform {
+        PlatformName::Ptrace => Box::new(ptrace::Platform::new().map_err(StartError::Platform)?),
+    };
+    let host = |action| move |source| StartError::Host { action, source };
+    let options = KernelOptions::from_host(arguments.strace);
+    let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
+    let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;
+    tracing::info!(id = arguments.id, "ready");
+    kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
+    drop(server);
+    Ok(kernel.containers.exit_code())
+}
+
+fn inherited(flag: &'static str, number: i32) -> Result<std::os::fd::OwnedFd, StartError> {
+    adopt(number).map_err(|source| StartError::Descriptor { flag, number, source })
+}

@@ -1,0 +1,139 @@
+//! One control connection: the handshake, requests and replies.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use cloister_proto::control::{Done, Envelope, ErrorKind, Failure, Request, Response};
+use cloister_proto::transport::{Connection, Received};
+use cloister_proto::version::Handshake;
+
+use super::container::Replier;
+use crate::event::Events;
+use crate::kernel::{HostEvents, Kernel, Watch};
+
+/// A control connection.
+#[derive(Debug)]
+pub(crate) struct ControlConnection {
+    kernel: Arc<Kernel>,
+    connection: Connection,
+    watch: OnceLock<Watch>,
+    is_greeted: AtomicBool,
+    is_closed: AtomicBool,
+    this: Weak<Self>,
+}
+
+impl ControlConnection {
+    /// Serves `connection` for as long as the result lives.
+    pub(super) fn start(kernel: &Arc<Kernel>, connection: Connection) -> std::io::Result<Arc<Self>> {
+        // A client that does not read its replies must not hold up the sandbox.
+        rustix::io::ioctl_fionbio(&connection, true)?;
+        let this = Arc::new_cyclic(|this: &Weak<Self>| Self {
+            kernel: Arc::clone(kernel),
+            connection,
+            watch: OnceLock::new(),
+            is_greeted: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            this: Weak::clone(this),
+        });
+        let watcher: Weak<dyn HostEvents> = Arc::downgrade(&this) as Weak<_>;
+        let watch = kernel.reactor.watch(this.connection.as_fd(), Events::IN | Events::RDHUP, watcher)?;
+        let _ = this.watch.set(watch);
+        Ok(this)
+    }
+
+    /// Returns whether the client has hung up, or was hung up on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let _ = rustix::net::shutdown(&self.connection, rustix::net::Shutdown::Both);
+    }
+
+    /// Sends a reply; a client that does not take it is hung up on.
+    pub(super) fn reply(&self, id: u64, result: Result<Response, Failure>) {
+        let body = result.unwrap_or_else(Response::from);
+        if let Err(error) = self.connection.send(&Envelope { id, body }, &[]) {
+            tracing::debug!(%error, "a reply was not taken");
+            self.close();
+        }
+    }
+
+    fn handle(&self, envelope: Envelope<Request>, descriptors: Vec<OwnedFd>) {
+        let Envelope { id, body } = envelope;
+        tracing::debug!(method = body.name(), "control request");
+        if let Request::Hello(hello) = &body {
+            let check = hello.handshake.check();
+            self.is_greeted.store(check.is_ok(), Ordering::Relaxed);
+            let reply = check.map_err(|error| Failure::new(ErrorKind::Version, error.to_string()));
+            let refused = reply.is_err();
+            self.reply(id, reply.map(|()| Handshake::ours().into()));
+            if refused {
+                self.close();
+            }
+            return;
+        }
+        if !self.is_greeted.load(Ordering::Relaxed) {
+            self.reply(id, Err(Failure::new(ErrorKind::Version, "the first request must be Hello")));
+            self.close();
+            return;
+        }
+        let replier = Replier::new(Weak::clone(&self.this), id);
+        if let Some(result) = self.perform(body, descriptors, replier) {
+            self.reply(id, result);
+        }
+    }
+
+    /// Carries out a request. `None`: the `replier` answers it later.
+    fn perform(
+        &self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+        replier: Replier,
+    ) -> Option<Result<Response, Failure>> {
+        let (kernel, containers) = (&self.kernel, &self.kernel.containers);
+        Some(match request {
+            Request::Hello(_) => Ok(Done.into()),
+            Request::Wait(request) => return containers.wait(&request.id, None, replier).transpose(),
+            Request::WaitPid(request) => {
+                return containers.wait(&request.id, Some(request.pid), replier).transpose();
+            }
+            Request::Signal(request) => super::signal::signal(kernel, &request).map(|()| Done.into()),
+            Request::State(request) => containers.get(&request.id).map(|c| c.state().into()),
+            Request::Processes(request) => super::processes::processes(kernel, &request.id).map(Into::into),
+            Request::Strace(request) => {
+                kernel.strace.set(request.on);
+                Ok(Done.into())
+            }
+            Request::Stacks(_) => Ok(super::debug::stacks(kernel).into()),
+            Request::Statistics(_) => Ok(super::debug::statistics(kernel).into()),
+            Request::Destroy(request) => return containers.destroy(kernel, &request.id, replier).transpose(),
+            Request::Pause(_)
+            | Request::Resume(_)
+            | Request::CreateContainer(_)
+            | Request::StartContainer(_)
+            | Request::Execute(_) => {
+                drop(descriptors);
+                Err(Failure::new(ErrorKind::Unsupported, "this kernel can't freeze its sandbox yet"))
+            }
+        })
+    }
+}
+
+impl HostEvents for ControlConnection {
+    fn on_host_events(&self, _events: Events) {
+        while !self.is_closed() {
+            match self.connection.try_receive::<Envelope<Request>>() {
+                Ok(Received::Message(envelope, descriptors)) => self.handle(envelope, descriptors),
+                Ok(Received::Nothing) => return,
+                Ok(Received::Closed) => self.close(),
+                Err(error) => {
+                    tracing::warn!(%error, "a control connection broke the protocol");
+                    self.close();
+                }
+            }
+        }
+    }
+}

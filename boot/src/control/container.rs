@@ -1,0 +1,180 @@
+//! One container.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use cloister_proto::container::ContainerSpec;
+use cloister_proto::control::{ContainerState, ErrorKind, ExitStatus as Reply, Failure, Response, Status};
+use cloister_sync::{Lock, class};
+
+use super::connection::ControlConnection;
+use crate::fs::{FdTable, FsContext};
+use crate::task::{ExitStatus, Pid};
+
+/// Who is to be told about the end of a process.
+#[derive(Clone, Debug)]
+pub(super) struct Replier {
+    connection: Weak<ControlConnection>,
+    id: u64,
+}
+
+impl Replier {
+    /// Answers the request `id` of `connection`.
+    pub(super) fn new(connection: Weak<ControlConnection>, id: u64) -> Self {
+        Self { connection, id }
+    }
+
+    /// Answers, if the client is still there.
+    pub(super) fn reply(&self, result: Result<Response, Failure>) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.reply(self.id, result);
+        }
+    }
+}
+
+/// A container.
+#[derive(Debug)]
+pub(crate) struct Container {
+    /// Its id.
+    pub(crate) id: String,
+    /// What it is.
+    pub(crate) spec: ContainerSpec,
+    /// Root, current directory and umask that its processes start with.
+    pub(crate) fs: Arc<FsContext>,
+    /// The descriptors that its first process starts with.
+    pub(crate) files: Arc<FdTable>,
+    life: Lock<Life, { class::CONTAINER }>,
+}
+
+/// Where in its life a container is.
+#[derive(Debug, Default)]
+struct Life {
+    init: Pid,
+    is_started: bool,
+    /// Processes that were put in from outside, and the first one, until they were waited for.
+    processes: BTreeMap<Pid, Watched>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    status: Option<ExitStatus>,
+    waiters: Vec<Replier>,
+}
+
+impl Container {
+    /// Makes a container that was not started.
+    pub(super) fn new(id: String, spec: ContainerSpec, fs: Arc<FsContext>, files: Arc<FdTable>) -> Self {
+        Self { id, spec, fs, files, life: Lock::default() }
+    }
+
+    /// Claims the start: only the first caller may make the first process.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidState` if it was started before.
+    pub(super) fn claim_start(&self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.life.lock().is_started, true) {
+            let message = format!("container `{}` was started before", self.id);
+            return Err(Failure::new(ErrorKind::InvalidState, message));
+        }
+        Ok(())
+    }
+
+    /// Says that `pid` is its first process.
+    pub(super) fn set_init(&self, pid: Pid) {
+        let mut life = self.life.lock();
+        life.init = pid;
+        life.processes.insert(pid, Watched::default());
+    }
+
+    /// Says that the first process could not be made: the container is stopped.
+    pub(super) fn fail_start(&self, status: ExitStatus) {
+        let waiters = {
+            let mut life = self.life.lock();
+            let watched = life.processes.entry(0).or_default();
+            watched.status = Some(status);
+            std::mem::take(&mut watched.waiters)
+        };
+        tell(&waiters, status);
+    }
+
+    /// Says that the process `pid` was put in from outside.
+    pub(super) fn watch(&self, pid: Pid) {
+        self.life.lock().processes.insert(pid, Watched::default());
+    }
+
+    /// Returns the id of its first process; 0 before the start.
+    pub(crate) fn init(&self) -> Pid {
+        self.life.lock().init
+    }
+
+    /// Returns its state.
+    pub(super) fn state(&self) -> ContainerState {
+        let life = self.life.lock();
+        let ended = life.processes.get(&life.init).is_some_and(|init| init.status.is_some());
+        let status = match (life.is_started, ended) {
+            (false, _) => Status::Created,
+            (true, false) => Status::Running,
+            (true, true) => Status::Stopped,
+        };
+        ContainerState { status, init: if ended { 0 } else { life.init } }
+    }
+
+    /// Answers `replier` when the process ends (`None`: the first one): `Some` if it has.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the process was not put in from outside, or was waited for before.
+    pub(super) fn wait(&self, pid: Option<Pid>, replier: Replier) -> Result<Option<ExitStatus>, Failure> {
+        let mut life = self.life.lock();
+        let key = pid.unwrap_or(life.init);
+        if pid.is_none() {
+            life.processes.entry(key).or_default();
+        }
+        let Some(watched) = life.processes.get_mut(&key) else {
+            let message = format!("no process {key} to wait for in container `{}`", self.id);
+            return Err(Failure::new(ErrorKind::NotFound, message));
+        };
+        let Some(status) = watched.status else {
+            watched.waiters.push(replier);
+            return Ok(None);
+        };
+        if pid.is_some() {
+            life.processes.remove(&key);
+        }
+        Ok(Some(status))
+    }
+
+    /// Takes note of the end of a process and answers who waits. Returns whether it was the first one.
+    pub(super) fn on_process_exit(&self, pid: Pid, status: ExitStatus) -> bool {
+        let (waiters, is_init) = {
+            let mut life = self.life.lock();
+            let is_init = life.init == pid && pid != 0;
+            let Some(watched) = life.processes.get_mut(&pid) else { return false };
+            watched.status = Some(status);
+            let mut waiters = std::mem::take(&mut watched.waiters);
+            if is_init && let Some(early) = life.processes.get_mut(&0) {
+                waiters.append(&mut early.waiters);
+            } else if !is_init && !waiters.is_empty() {
+                life.processes.remove(&pid);
+            }
+            (waiters, is_init)
+        };
+        tell(&waiters, status);
+        is_init
+    }
+}
+
+fn tell(waiters: &[Replier], status: ExitStatus) {
+    for waiter in waiters {
+        waiter.reply(Ok(to_reply(status).into()));
+    }
+}
+
+/// Returns a status as the protocol tells it.
+pub(super) fn to_reply(status: ExitStatus) -> Reply {
+    match status {
+        ExitStatus::Exited(code) => Reply::Exited(code),
+        ExitStatus::Signaled { signal, .. } => Reply::Signaled(signal),
+    }
+}

