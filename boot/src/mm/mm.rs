@@ -1,21 +1,74 @@
 //! An address space as the kernel sees it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use cloister_collections::SegmentMap;
 use cloister_platform::AddressSpace;
+use cloister_sync::{Lock, LockGuard, class};
 
-use crate::error::Errno;
+use super::gaps::GapCache;
+use super::layout::{Layout, Randomization};
+use super::program::ProgramInfo;
+use super::totals::is_data;
+use super::{MemoryLimits, Totals, Vma, VmaBacking, VmaFlags};
+use crate::error::{Errno, Fail, fail};
+use crate::prelude::errno;
+
+/// The most mappings that an address space can have (`/proc/sys/vm/max_map_count`).
+pub(super) const MAX_MAPPINGS: usize = 65530;
 
 /// The address space of one or more tasks.
+///
+/// # Locking
+///
+/// One lock of [`class::ADDRESS_SPACE`] over the tree of mappings and the platform's calls that change the host's
+/// side, so that the two agree. Files that a change lets go of are dropped without it.
 #[derive(Debug)]
 pub(crate) struct Mm {
-    space: Arc<dyn AddressSpace>,
+    pub(super) space: Arc<dyn AddressSpace>,
+    state: Lock<MmState, { class::ADDRESS_SPACE }>,
+}
+
+/// What the lock of an [`Mm`] protects.
+#[derive(Clone, Debug)]
+pub(super) struct MmState {
+    /// The mappings; [`MmState::insert`] and its neighbours keep the totals right.
+    vmas: SegmentMap<Vma>,
+    totals: Totals,
+    gaps: GapCache,
+    pub(super) layout: Layout,
+    pub(super) limits: MemoryLimits,
+    /// The heap: from where the first `brk` was to where it is now.
+    pub(super) heap: Range<u64>,
+    /// What new mappings are marked with (`mlockall(2)`, `MCL_FUTURE`).
+    pub(super) default_flags: VmaFlags,
+    pub(super) program: ProgramInfo,
 }
 
 impl Mm {
     /// Wraps an address space that holds nothing yet.
-    pub(crate) fn new(space: Arc<dyn AddressSpace>) -> Self {
-        Self { space }
+    ///
+    /// # Errors
+    ///
+    /// If the host gives no random numbers.
+    pub(crate) fn new(
+        space: Arc<dyn AddressSpace>,
+        limits: MemoryLimits,
+        randomization: Randomization,
+    ) -> Result<Arc<Self>, Errno> {
+        let layout = Layout::choose(space.range(), limits.stack, randomization)?;
+        let state = MmState {
+            vmas: SegmentMap::default(),
+            totals: Totals::default(),
+            gaps: GapCache::new(&layout),
+            layout,
+            limits,
+            heap: 0..0,
+            default_flags: VmaFlags::empty(),
+            program: ProgramInfo::default(),
+        };
+        Ok(Arc::new(Self { space, state: Lock::new(state) }))
     }
 
     /// Returns the platform's side.
@@ -23,12 +76,164 @@ impl Mm {
         &self.space
     }
 
-    /// Returns a copy-on-write copy.
+    pub(super) fn state(&self) -> LockGuard<'_, MmState> {
+        self.state.lock()
+    }
+
+    /// Returns where things go.
+    pub(crate) fn layout(&self) -> Layout {
+        self.state().layout.clone()
+    }
+
+    /// Returns how much is mapped.
+    pub(crate) fn totals(&self) -> Totals {
+        self.state().totals
+    }
+
+    /// Returns what the program that it holds is.
+    pub(crate) fn program(&self) -> ProgramInfo {
+        self.state().program.clone()
+    }
+
+    /// Sets what the program that it holds is; or a part of that, as `PR_SET_MM` does.
+    pub(crate) fn set_program(&self, program: ProgramInfo) {
+        let before = std::mem::replace(&mut self.state().program, program);
+        drop(before);
+    }
+
+    /// Returns the heap: from where the first break was to where it is now.
+    pub(crate) fn heap(&self) -> Range<u64> {
+        self.state().heap.clone()
+    }
+
+    /// Sets the limits: a process' own changed, or another process shares this now.
+    pub(crate) fn set_limits(&self, limits: MemoryLimits) {
+        self.state().limits = limits;
+    }
+
+    /// Returns the mapping that holds `address`.
+    pub(crate) fn find(&self, address: u64) -> Option<(Range<u64>, Vma)> {
+        self.state().vmas.get(address).map(|(range, vma)| (range, vma.clone()))
+    }
+
+    /// Returns all mappings in the order of their addresses (`/proc/PID/maps`).
+    pub(crate) fn mappings(&self) -> Vec<(Range<u64>, Vma)> {
+        self.state().vmas.iter().map(|(range, vma)| (range, vma.clone())).collect()
+    }
+
+    /// Makes the copy that a new process starts with (`fork(2)`).
     ///
     /// # Errors
     ///
-    /// If the host has no room for another process.
+    /// The host's: `EAGAIN` or `ENOMEM`.
     pub(crate) fn fork(&self) -> Result<Arc<Self>, Errno> {
-        Ok(Arc::new(Self::new(self.space.fork()?)))
+        let state = self.state();
+        let space = self.space.fork()?;
+        let mut copy = state.clone();
+        drop(state);
+        // The host's fork heeds the same advice by itself.
+        let left_out: Vec<Range<u64>> = copy
+            .vmas
+            .iter()
+            .filter(|(_, vma)| vma.flags.contains(VmaFlags::DONT_FORK))
+            .map(|(range, _)| range)
+            .collect();
+        for range in left_out {
+            copy.remove(range);
+        }
+        copy.default_flags.remove(VmaFlags::LOCKED);
+        let all = copy.layout.range.clone();
+        copy.update(all, |vma| vma.flags.remove(VmaFlags::LOCKED));
+        copy.totals.peak = copy.totals.all;
+        Ok(Arc::new(Self { space, state: Lock::new(copy) }))
+    }
+}
+
+impl MmState {
+    /// Returns the mappings.
+    pub(super) fn vmas(&self) -> &SegmentMap<Vma> {
+        &self.vmas
+    }
+
+    /// Returns how much is mapped.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Enters a mapping in place of what was at `range`, which is returned, to be dropped without the lock.
+    #[must_use = "the files of the mappings are to be dropped without the lock"]
+    pub(super) fn insert(&mut self, range: Range<u64>, vma: Vma) -> Vec<(Range<u64>, Vma)> {
+        let removed = self.take(range.clone());
+        self.totals.add(&range, &vma);
+        self.vmas.insert(range, vma);
+        removed
+    }
+
+    /// Removes the mappings in `range`, which are returned, to be dropped without the lock.
+    pub(super) fn remove(&mut self, range: Range<u64>) -> Vec<(Range<u64>, Vma)> {
+        let removed = self.take(range.clone());
+        if !removed.is_empty() {
+            self.gaps.freed(&self.vmas, &self.layout, &range);
+        }
+        removed
+    }
+
+    fn take(&mut self, range: Range<u64>) -> Vec<(Range<u64>, Vma)> {
+        let removed = self.vmas.remove(range);
+        for (range, vma) in &removed {
+            self.totals.remove(range, vma);
+        }
+        removed
+    }
+
+    /// Changes the parts of mappings that are in `range`.
+    pub(super) fn update(&mut self, range: Range<u64>, mut change: impl FnMut(&mut Vma)) {
+        for (part, vma) in self.vmas.overlapping(range.clone()) {
+            let part = part.start.max(range.start)..part.end.min(range.end);
+            let mut changed = vma.clone();
+            change(&mut changed);
+            self.totals.remove(&part, vma);
+            self.totals.add(&part, &changed);
+        }
+        self.vmas.update(range, change);
+    }
+
+    /// Returns the start of a free range of `len` bytes.
+    pub(super) fn find_gap(&mut self, len: u64) -> Option<u64> {
+        self.gaps.find(&self.vmas, &self.layout, len)
+    }
+
+    /// Checks that `len` more bytes like `vma`, in place of what is mapped in `replaced`, are within the limits.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if not.
+    pub(super) fn check_growth(&self, vma: &Vma, len: u64, replaced: &Range<u64>) -> Result<(), Fail> {
+        if self.vmas.len() >= MAX_MAPPINGS {
+            return Err(fail(errno::ENOMEM, "too many mappings"));
+        }
+        let mut totals = self.totals;
+        for (part, vma) in self.vmas.overlapping(replaced.clone()) {
+            totals.remove(&(part.start.max(replaced.start)..part.end.min(replaced.end)), vma);
+        }
+        if totals.all.saturating_add(len) > self.limits.address_space {
+            return Err(fail(errno::ENOMEM, "more than RLIMIT_AS"));
+        }
+        if is_data(vma) && totals.data.saturating_add(len) > self.limits.data {
+            return Err(fail(errno::ENOMEM, "more than RLIMIT_DATA"));
+        }
+        Ok(())
+    }
+
+    /// Checks that `len` more bytes may be locked.
+    ///
+    /// # Errors
+    ///
+    /// `errno` if not.
+    pub(super) fn check_locked(&self, len: u64, errno: Errno) -> Result<(), Fail> {
+        if self.totals.locked.saturating_add(len) > self.limits.locked {
+            return Err(fail(errno, "more than RLIMIT_MEMLOCK"));
+        }
+        Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl UserMemory {
     ///
     /// `EFAULT` if not all of it can be read.
     pub(crate) fn read_bytes(&self, address: Address, into: &mut [u8]) -> Result<(), Fail> {
-        if into.is_empty() || self.mm.space().read(address.0, into) == into.len() {
+        if into.is_empty() || self.mm.read(address.0, into) == into.len() {
             Ok(())
         } else {
             Err(fail(errno::EFAULT, "memory can't be read"))
@@ -60,7 +60,7 @@ impl UserMemory {
     ///
     /// `EFAULT` if not all of it can be written.
     pub(crate) fn write_bytes(&self, address: Address, from: &[u8]) -> Result<(), Fail> {
-        if from.is_empty() || self.mm.space().write(address.0, from) == from.len() {
+        if from.is_empty() || self.mm.write(address.0, from) == from.len() {
             Ok(())
         } else {
             Err(fail(errno::EFAULT, "memory can't be written"))
@@ -143,7 +143,7 @@ impl UserMemory {
         while string.len() < max {
             let at = address.checked_add(string.len() as u64).ok_or(fail(errno::EFAULT, "string wraps"))?;
             let room = chunk.len().min(max - string.len());
-            let len = self.mm.space().read(at, chunk.get_mut(..room).unwrap_or_default());
+            let len = self.mm.read(at, chunk.get_mut(..room).unwrap_or_default());
             let read = chunk.get(..len).unwrap_or_default();
             if let Some(end) = read.iter().position(|byte| *byte == 0) {
                 string.extend_from_slice(read.get(..end).unwrap_or_default());
@@ -279,7 +279,7 @@ impl Sink for UserSink {
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             let Some(range) = self.cursor.current(rest.len()) else { break };
             let part = rest.get(..range.len).unwrap_or(rest);
-            let written = self.cursor.memory.mm.space().write(range.address, part);
+            let written = self.cursor.memory.mm.write(range.address, part);
             self.cursor.advance(written);
             done += written;
             if written < part.len() {
@@ -314,7 +314,7 @@ impl Source for UserSource {
             let Some(range) = self.cursor.current(rest.len()) else { break };
             let len = range.len;
             let part = rest.get_mut(..len).unwrap_or_default();
-            let read = self.cursor.memory.mm.space().read(range.address, part);
+            let read = self.cursor.memory.mm.read(range.address, part);
             self.cursor.advance(read);
             done += read;
             if read < len {
