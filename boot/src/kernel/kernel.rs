@@ -9,6 +9,7 @@ use cloister_platform::{Platform, Supervisor};
 
 use super::{Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
+use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
@@ -49,6 +50,8 @@ pub(crate) struct Kernel {
     pub(crate) processes: ProcessTree,
     /// The containers.
     pub(crate) containers: Containers,
+    /// The virtual file system.
+    pub(crate) vfs: Vfs,
     /// The tasks that were woken.
     pub(crate) run_queue: RunQueue,
     /// What is to happen at a time.
@@ -81,6 +84,7 @@ impl Kernel {
             clock: Clock::new(),
             processes: ProcessTree::default(),
             containers: Containers::default(),
+            vfs: Vfs::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),

@@ -5,7 +5,7 @@
 /// Protects the list of control connections.
 pub const CONNECTIONS: u8 = 1;
 /// Protects what only the worker that runs a task uses: its registers, the call that it is in. Held while the task
-/// is handled, and the only lock that may be held over a gofer's answer.
+/// is handled, and with [`DIRECTORY`] and [`GOFER`] the only lock that may be held over a gofer's answer.
 pub const TASK_RUN: u8 = 5;
 /// Protects the table of containers.
 pub const CONTAINERS: u8 = 6;
@@ -33,9 +33,13 @@ pub const ADDRESS_SPACE: u8 = 80;
 pub const OPEN_FILE: u8 = 90;
 /// Serialises renames of directories in the whole sandbox, as in Linux.
 pub const RENAME: u8 = 100;
+/// Serialises changes of one directory's names, and look-ups that the dentry cache can't answer.
+pub const DIRECTORY: u8 = 105;
 /// Protects the table of mounts.
 pub const MOUNT: u8 = 110;
-/// Protects the children and the name of a dentry. Parent before child.
+/// Protects where one mount is attached.
+pub const MOUNT_POINT: u8 = 115;
+/// Protects the children and the name of a dentry.
 pub const DENTRY: u8 = 120;
 /// Protects the list of dentries that can be evicted.
 pub const DENTRY_LRU: u8 = 130;

@@ -23,11 +23,10 @@ pub(crate) struct AnonInode {
 impl AnonInode {
     /// Makes an inode that belongs to the user `uid` and the group `gid`.
     pub(crate) fn new(file_system: Arc<AnonFileSystem>, uid: u32, gid: u32, now: Timestamp) -> Self {
-        // Linux' anonymous inodes have no kind at all; a character device is what comes nearest.
         let (kind, permissions) = match file_system.kind() {
             AnonKind::Pipe => (FileKind::Fifo, 0o600),
             AnonKind::Socket => (FileKind::Socket, 0o777),
-            AnonKind::Object => (FileKind::CharDevice, 0o600),
+            AnonKind::Object => (FileKind::Anonymous, 0o600),
         };
         let attributes = Attributes {
             inode: file_system.new_inode_number(),

@@ -6,7 +6,7 @@ use super::{AnonFileSystem, AnonInode, AnonKind};
 use crate::context::{Because, SyscallCx};
 use crate::error::{Fail, Outcome, SyscallResult};
 use crate::fs::pipe::{Access, Pipe, PipeEnd};
-use crate::fs::{Dentry, FdFlags, FileOps, FileSystem, Inode, Mount, MountFlags, OpenFile, OpenFlags, Path};
+use crate::fs::{Dentry, FdFlags, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
 use crate::kernel::Kernel;
 use crate::syscall::Address;
 
@@ -41,13 +41,8 @@ impl Place {
     fn new(kind: AnonKind) -> Self {
         let file_system = Arc::new(AnonFileSystem::new(kind));
         let inode = Arc::new(AnonInode::new(Arc::clone(&file_system), 0, 0, Default::default()));
-        let mount = Arc::new(Mount {
-            id: 0,
-            file_system: Arc::clone(&file_system) as Arc<_>,
-            root: Dentry::new_root(Arc::clone(&inode) as Arc<_>),
-            source: file_system.type_name().to_owned(),
-            flags: MountFlags::empty(),
-        });
+        let root = Dentry::new_root(Arc::clone(&inode) as Arc<_>);
+        let mount = Mount::new_internal(root, Arc::default());
         Self { file_system, mount, inode }
     }
 

@@ -3,6 +3,11 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use cloister_sync::{Lock, class};
+
+use super::file_locks::FileLocks;
+use super::notify::Watches;
+
 /// What belongs to an inode but to no file system; most inodes have nothing of it, and pay a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Anchors {
@@ -13,8 +18,11 @@ pub(crate) struct Anchors {
 #[derive(Debug, Default)]
 pub(crate) struct AnchorSet {
     /// The pipe of a FIFO, or the socket bound to a name.
-    pub(crate) object:
-        cloister_sync::Lock<Option<Arc<dyn Any + Send + Sync>>, { cloister_sync::class::SOCKET_NAMES }>,
+    pub(crate) object: Lock<Option<Arc<dyn Any + Send + Sync>>, { class::SOCKET_NAMES }>,
+    /// Advisory locks.
+    pub(crate) locks: FileLocks,
+    /// Who is told what happens to it.
+    pub(crate) watches: Watches,
 }
 
 impl Anchors {

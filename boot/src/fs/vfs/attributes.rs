@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::uapi;
@@ -23,6 +24,8 @@ pub(crate) enum FileKind {
     Fifo,
     /// `S_IFSOCK`.
     Socket,
+    /// No kind at all: an object that only descriptors refer to (`eventfd`, `epoll`).
+    Anonymous,
 }
 
 impl FileKind {
@@ -50,6 +53,7 @@ impl FileKind {
             Self::BlockDevice => uapi::S_IFBLK,
             Self::Fifo => uapi::S_IFIFO,
             Self::Socket => uapi::S_IFSOCK,
+            Self::Anonymous => 0,
         }
     }
 
@@ -63,6 +67,7 @@ impl FileKind {
             Self::Regular => 8,
             Self::Symlink => 10,
             Self::Socket => 12,
+            Self::Anonymous => 0,
         }
     }
 }
@@ -74,6 +79,14 @@ pub(crate) struct Timestamp {
     pub(crate) seconds: i64,
     /// Nanoseconds, less than 10⁹.
     pub(crate) nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// Returns the time by which files are marked now: the host's, as coarse as Linux' own marks are.
+    pub(crate) fn now() -> Self {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Self { seconds: now.tv_sec, nanoseconds: u32::try_from(now.tv_nsec).unwrap_or(0) }
+    }
 }
 
 impl From<Duration> for Timestamp {
@@ -122,6 +135,22 @@ impl Attributes {
     /// Returns `st_mode`.
     pub(crate) fn mode(&self) -> u32 {
         self.kind.to_mode() | self.permissions
+    }
+
+    /// Makes a change, for file systems that keep attributes in this form. The size is only noted.
+    pub(crate) fn apply(&mut self, change: &AttributeChange) {
+        let now = Timestamp::now();
+        let time = |change: Change| match change {
+            Change::Now => now,
+            Change::To(time) => time,
+        };
+        self.permissions = change.permissions.unwrap_or(self.permissions);
+        self.uid = change.uid.unwrap_or(self.uid);
+        self.gid = change.gid.unwrap_or(self.gid);
+        self.size = change.size.unwrap_or(self.size);
+        self.accessed = change.accessed.map_or(self.accessed, time);
+        self.modified = change.modified.map_or(self.modified, time);
+        self.changed = now;
     }
 }
 

@@ -11,25 +11,45 @@
 //! | [`FdTable`] | descriptors |
 
 mod anchors;
+pub(crate) mod attribute_rules;
 mod attributes;
 mod dentry;
+mod dentry_cache;
 mod fd_table;
+mod file_locks;
 mod file_ops;
 mod file_system;
 mod fs_context;
 mod inode;
 mod io;
 mod mount;
+mod mount_namespace;
+pub(crate) mod names;
+pub(crate) mod notify;
+pub(crate) mod open;
 mod open_file;
+mod path;
+pub(crate) mod permission;
+mod resolve;
+mod vfs;
 
 pub(crate) use anchors::{AnchorSet, Anchors};
 pub(crate) use attributes::{AttributeChange, Attributes, Change, FileKind, Timestamp};
-pub(crate) use dentry::{Dentry, Path};
+use dentry::Absent;
+pub(crate) use dentry::{Dentry, DirectoryGuard};
+pub(crate) use dentry_cache::DentryCache;
 pub(crate) use fd_table::{FdFlags, FdTable};
+pub(crate) use file_locks::{Excluded, FileLocks, LockKind, LockOwner, LockWaits, RecordLock};
 pub(crate) use file_ops::{DirectorySink, FileCx, FileOps, MapSource, Whence};
 pub(crate) use file_system::{FileSystem, FileSystemStatistics, NameCache};
 pub(crate) use fs_context::FsContext;
 pub(crate) use inode::{Inode, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode};
 pub(crate) use io::{Sink, Source};
-pub(crate) use mount::{Mount, MountFlags};
-pub(crate) use open_file::{OpenFile, OpenFlags};
+pub(crate) use mount::{Mount, MountFlags, NewMount};
+pub(crate) use mount_namespace::{MountNamespace, Recursive, Unmount};
+pub(crate) use names::NewName;
+pub(crate) use open_file::{AsyncOwner, OpenFile, OpenFlags};
+pub(crate) use path::{Path, PathText};
+pub(crate) use permission::Access;
+pub(crate) use resolve::{Follow, Last, LastName, NAME_MAX, Resolve, Target, Walker};
+pub(crate) use vfs::{Vfs, new_device_number};

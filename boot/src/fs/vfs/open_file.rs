@@ -1,12 +1,15 @@
 //! Open file descriptions.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bitflags::bitflags;
 use cloister_sync::{Lock, class};
 use serde::{Deserialize, Serialize};
 
-use super::{FileOps, Path};
+use super::{FileOps, Inode, LockOwner, Path, notify};
+use crate::error::Errno;
+use crate::prelude::errno;
 
 bitflags! {
     /// How a file is open (`open(2)`), with Linux' numbers.
@@ -54,6 +57,19 @@ bitflags! {
 }
 
 impl OpenFlags {
+    /// Those that are no part of the description.
+    const ONLY_AT_OPEN: Self = Self::CREATE
+        .union(Self::EXCLUSIVE)
+        .union(Self::NO_CONTROLLING_TERMINAL)
+        .union(Self::TRUNCATE)
+        .union(Self::CLOSE_ON_EXEC);
+    /// Those that `F_SETFL` changes.
+    pub(crate) const SETTABLE: Self = Self::APPEND
+        .union(Self::NON_BLOCKING)
+        .union(Self::ASYNC)
+        .union(Self::DIRECT)
+        .union(Self::NO_ACCESS_TIME);
+
     /// Returns whether reads are allowed.
     pub(crate) fn is_readable(self) -> bool {
         !self.contains(Self::WRITE_ONLY)
@@ -61,24 +77,54 @@ impl OpenFlags {
 
     /// Returns whether writes are allowed.
     pub(crate) fn is_writable(self) -> bool {
-        self.intersects(Self::WRITE_ONLY.union(Self::READ_WRITE))
+        // Both bits (3) mean that it can be neither read nor written, only asked by ioctl(2).
+        matches!(self.bits() & 3, 1 | 2)
     }
+}
+
+/// Who is told that a file is ready (`fcntl(2)`, `F_SETOWN`, `F_SETSIG`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AsyncOwner {
+    /// What `id` is: `F_OWNER_TID`, `F_OWNER_PID` or `F_OWNER_PGRP`.
+    pub(crate) kind: u32,
+    /// A task, a process or a process group; 0 for nobody.
+    pub(crate) id: i32,
+    /// The signal in place of `SIGIO`; 0 for that one.
+    pub(crate) signal: i32,
 }
 
 /// An open file description: what descriptors refer to.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
+    id: u64,
     path: Path,
     ops: Box<dyn FileOps>,
     flags: AtomicU32,
     /// The position; held over a read or write that moves it, so that these are atomic to each other.
     pub(crate) position: Lock<u64, { class::OPEN_FILE }>,
+    /// Who is told that it is ready.
+    pub(crate) owner: Lock<AsyncOwner, { class::STREAM }>,
 }
+
+/// The id of the next open file description.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl OpenFile {
     /// Makes the description of a file that was opened.
     pub(crate) fn new(path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Self {
-        Self { path, ops, flags: AtomicU32::new(flags.bits()), position: Lock::new(0) }
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            path,
+            ops,
+            flags: AtomicU32::new(flags.difference(OpenFlags::ONLY_AT_OPEN).bits()),
+            position: Lock::new(0),
+            owner: Lock::new(AsyncOwner::default()),
+        }
+    }
+
+    /// Returns the number by which it owns locks: no other description has it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Returns where it was opened.
@@ -86,9 +132,20 @@ impl OpenFile {
         &self.path
     }
 
+    /// Returns the object that was opened.
+    pub(crate) fn inode(&self) -> &Arc<dyn Inode> {
+        self.path.inode()
+    }
+
     /// Returns what differs by kind.
     pub(crate) fn ops(&self) -> &dyn FileOps {
         &*self.ops
+    }
+
+    /// Returns what differs by kind if it is a `T`.
+    pub(crate) fn ops_as<T: FileOps>(&self) -> Option<&T> {
+        let ops: &dyn std::any::Any = &*self.ops;
+        ops.downcast_ref()
     }
 
     /// Returns the flags as they are now.
@@ -96,8 +153,63 @@ impl OpenFile {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
 
+    /// Sets those flags that can be changed (`fcntl(2)`, `F_SETFL`).
+    pub(crate) fn set_status_flags(&self, flags: OpenFlags) {
+        let fixed = self.flags().difference(OpenFlags::SETTABLE);
+        self.flags.store((fixed | flags.intersection(OpenFlags::SETTABLE)).bits(), Ordering::Relaxed);
+    }
+
     /// Returns whether it was opened with `O_PATH`.
     pub(crate) fn is_path(&self) -> bool {
         self.flags().contains(OpenFlags::PATH)
+    }
+
+    /// Returns whether calls fail with `EAGAIN` in place of waiting.
+    pub(crate) fn is_non_blocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NON_BLOCKING)
+    }
+
+    /// Returns the size: the device's own, or the inode's.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub(crate) fn size(&self) -> Result<u64, Errno> {
+        match self.ops.size() {
+            Some(size) => Ok(size),
+            None => Ok(self.inode().attributes()?.size),
+        }
+    }
+
+    /// Checks that reads are allowed.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if they are not.
+    pub(crate) fn check_readable(&self) -> Result<(), Errno> {
+        if self.flags().is_readable() { Ok(()) } else { Err(errno::EBADF) }
+    }
+
+    /// Checks that writes are allowed.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if they are not.
+    pub(crate) fn check_writable(&self) -> Result<(), Errno> {
+        if self.flags().is_writable() { Ok(()) } else { Err(errno::EBADF) }
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Some(anchors) = self.path.inode().anchors().get() {
+            anchors.locks.unset_whole(self.id);
+            anchors.locks.release(LockOwner::File(self.id));
+        }
+        if !self.is_path() {
+            let is_written = self.flags().is_writable();
+            let event = if is_written { notify::Event::CLOSE_WRITE } else { notify::Event::CLOSE_NOWRITE };
+            notify::of_file(&self.path.dentry, event);
+        }
     }
 }
