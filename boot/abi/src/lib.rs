@@ -6,6 +6,8 @@
 
 pub mod errno;
 mod registers;
+pub mod signal;
+pub mod time;
 
 pub use errno::Errno;
 pub use linux_raw_sys::{auxvec, elf, general, ioctl, net, prctl};

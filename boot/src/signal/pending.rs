@@ -4,37 +4,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Signal, SignalSet};
+use super::info::SI_USER;
+use super::{SignalInfo, SignalSet};
 use crate::error::Errno;
 use crate::prelude::errno;
 
-/// What comes with a signal (`siginfo_t` of `sigaction(2)`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SignalInfo {
-    /// The signal.
-    pub(crate) signal: Signal,
-    /// `si_code`.
-    pub(crate) code: i32,
-    /// The rest of `siginfo_t` behind its first 16 bytes, as the guest sees it.
-    pub(crate) fields: [u64; 14],
-}
-
-impl SignalInfo {
-    /// Returns what the kernel itself sends: `SI_KERNEL`.
-    pub(crate) fn kernel(signal: Signal) -> Self {
-        Self { signal, code: 0x80, fields: [0; 14] }
-    }
-
-    /// Returns what `kill(2)` sends: `SI_USER` with the sender.
-    pub(crate) fn user(signal: Signal, pid: i32, uid: u32) -> Self {
-        let mut fields = [0; 14];
-        fields[0] = u64::from(pid.cast_unsigned()) | (u64::from(uid) << 32);
-        Self { signal, code: 0, fields }
-    }
-}
-
-/// Signals that were sent and not yet taken, in the order in which they are taken: the lowest number first, those of
-/// one number in the order they were sent.
+/// Signals that were sent and not yet taken, in the order in which they are taken: those of faults first, then the
+/// lowest number first, those of one number in the order they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingSignals {
     set: SignalSet,
@@ -47,17 +23,28 @@ impl PendingSignals {
         self.set
     }
 
+    /// Returns how many signals are queued.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Adds a signal. A standard signal that is pending already stays as it is.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if a real-time signal finds `limit` signals queued (`RLIMIT_SIGPENDING`).
+    /// `EAGAIN` if a real-time signal finds `limit` signals queued (`RLIMIT_SIGPENDING`); one that `kill(2)` sends
+    /// is then taken without its information, as in Linux.
     pub(crate) fn push(&mut self, info: SignalInfo, limit: usize) -> Result<(), Errno> {
-        if !info.signal.is_real_time() && self.set.contains(info.signal) {
+        if info.signal.is_real_time() {
+            if self.queue.len() >= limit {
+                if info.code != SI_USER {
+                    return Err(errno::EAGAIN);
+                }
+                self.set.insert(info.signal);
+                return Ok(());
+            }
+        } else if self.set.contains(info.signal) {
             return Ok(());
-        }
-        if info.signal.is_real_time() && self.queue.len() >= limit {
-            return Err(errno::EAGAIN);
         }
         self.set.insert(info.signal);
         self.queue.push_back(info);
@@ -66,49 +53,85 @@ impl PendingSignals {
 
     /// Takes the next signal out of `allowed`.
     pub(crate) fn take(&mut self, allowed: SignalSet) -> Option<SignalInfo> {
-        let signal = self.set.and(allowed).first()?;
-        let at = self.queue.iter().position(|info| info.signal == signal)?;
-        let info = self.queue.remove(at)?;
+        let ready = self.set.and(allowed);
+        let signal = ready.and(SignalSet::SYNCHRONOUS).first().or_else(|| ready.first())?;
+        let at = self.queue.iter().position(|info| info.signal == signal);
+        let info = at.and_then(|at| self.queue.remove(at));
         if !self.queue.iter().any(|other| other.signal == signal) {
             self.set.remove(signal);
         }
-        Some(info)
+        Some(info.unwrap_or(SignalInfo::new(signal, SI_USER)))
     }
 
     /// Discards all signals in `set`.
     pub(crate) fn discard(&mut self, set: SignalSet) {
-        self.queue.retain(|info| !set.contains(info.signal));
-        self.set = self.set.without(set);
+        if !self.set.and(set).is_empty() {
+            self.queue.retain(|info| !set.contains(info.signal));
+            self.set = self.set.without(set);
+        }
+    }
+
+    /// Returns a queued signal for which `is_it` holds, to be changed.
+    pub(crate) fn find_mut(&mut self, is_it: impl Fn(&SignalInfo) -> bool) -> Option<&mut SignalInfo> {
+        self.queue.iter_mut().find(|info| is_it(info))
     }
 }
 
-/// A task's own signals.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TaskSignals {
-    /// Sent to this task (`tgkill(2)`, faults).
-    pub(crate) pending: PendingSignals,
-    /// Those that are held back.
-    pub(crate) blocked: SignalSet,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::Signal;
 
-/// The signals of a thread group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GroupSignals {
-    /// Sent to the process (`kill(2)`): any of its tasks takes them.
-    pub(crate) pending: PendingSignals,
-}
-
-impl GroupSignals {
-    /// Returns the signal that stopped the process, if its parent was not told yet.
-    pub(crate) fn stop_to_report(&self) -> Option<Signal> {
-        None
+    fn user(number: i32, pid: i32) -> SignalInfo {
+        SignalInfo::user(Signal::new(number).unwrap(), pid, 0)
     }
 
-    /// Returns whether the process goes on after a stop, and its parent was not told yet.
-    pub(crate) fn has_continue_to_report(&self) -> bool {
-        false
+    #[test]
+    fn faults_come_first_then_the_lowest() {
+        let mut pending = PendingSignals::default();
+        for number in [34, 10, 11, 1] {
+            pending.push(user(number, 1), 10).unwrap();
+        }
+        let taken: Vec<_> =
+            std::iter::from_fn(|| pending.take(SignalSet::ALL)).map(|info| info.signal.number()).collect();
+        assert_eq!(taken, [11, 1, 10, 34]);
+        assert!(pending.set().is_empty());
     }
 
-    /// Says that the parent was told.
-    pub(crate) fn mark_reported(&mut self) {}
+    #[test]
+    fn standard_signals_merge_and_real_time_ones_queue() {
+        let mut pending = PendingSignals::default();
+        for pid in 1..=3 {
+            pending.push(user(10, pid), 10).unwrap();
+            pending.push(user(40, pid), 10).unwrap();
+        }
+        assert_eq!(pending.len(), 4);
+        assert_eq!(pending.take(SignalSet::ALL).map(|info| info.pid()), Some(1));
+        let pids: Vec<_> =
+            std::iter::from_fn(|| pending.take(SignalSet::ALL)).map(|info| info.pid()).collect();
+        assert_eq!(pids, [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_limit_is_for_real_time_signals() {
+        let mut pending = PendingSignals::default();
+        let queued = SignalInfo::new(Signal::new(40).unwrap(), -1);
+        assert_eq!(pending.push(queued, 1), Ok(()));
+        assert_eq!(pending.push(queued, 1), Err(errno::EAGAIN));
+        assert_eq!(pending.push(user(41, 5), 1), Ok(()));
+        assert_eq!(pending.push(user(10, 5), 1), Ok(()));
+        pending.discard(SignalSet::of(Signal::new(40).unwrap()));
+        pending.take(SignalSet::ALL);
+        // Its information found no room.
+        assert_eq!(pending.take(SignalSet::ALL), Some(user(41, 0)));
+        assert_eq!(pending.take(SignalSet::ALL), None);
+    }
+
+    #[test]
+    fn what_is_not_allowed_stays() {
+        let mut pending = PendingSignals::default();
+        pending.push(user(10, 1), 10).unwrap();
+        assert_eq!(pending.take(SignalSet::of(Signal::USR2)), None);
+        assert!(pending.set().contains(Signal::USR1));
+    }
 }

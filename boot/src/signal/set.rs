@@ -32,6 +32,11 @@ impl Signal {
         self.0
     }
 
+    /// Returns all signals.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::COUNT).map(Self)
+    }
+
     /// Returns whether it is a real-time signal, of which several can be pending.
     pub(crate) const fn is_real_time(self) -> bool {
         self.0 >= Self::FIRST_REAL_TIME
@@ -41,6 +46,14 @@ impl Signal {
 macro_rules! signals {
     ($($name:ident = $number:literal),* $(,)?) => {
         impl Signal {
+            /// Returns its name without `SIG`; real-time signals have none.
+            pub(crate) fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($number => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+
             $(#[doc = concat!("`SIG", stringify!($name), "`.")] pub(crate) const $name: Self = Self($number);)*
         }
     };
@@ -65,6 +78,19 @@ impl SignalSet {
     pub(crate) const UNMASKABLE: Self =
         Self((1 << (Signal::KILL.number() - 1)) | (1 << (Signal::STOP.number() - 1)));
 
+    /// The signals of processor exceptions.
+    pub(crate) const SYNCHRONOUS: Self = Self::of(Signal::SEGV)
+        .or(Self::of(Signal::BUS))
+        .or(Self::of(Signal::ILL))
+        .or(Self::of(Signal::TRAP))
+        .or(Self::of(Signal::FPE))
+        .or(Self::of(Signal::SYS));
+    /// The signals that stop a process by default.
+    pub(crate) const STOPS: Self = Self::of(Signal::STOP)
+        .or(Self::of(Signal::TSTP))
+        .or(Self::of(Signal::TTIN))
+        .or(Self::of(Signal::TTOU));
+
     /// Returns the set of one signal.
     pub(crate) const fn of(signal: Signal) -> Self {
         Self(1 << (signal.number() - 1))
@@ -73,6 +99,11 @@ impl SignalSet {
     /// Returns whether `signal` is in it.
     pub(crate) const fn contains(self, signal: Signal) -> bool {
         self.0 & Self::of(signal).0 != 0
+    }
+
+    /// Returns the set with the bits of a `sigset_t`, without what can't be blocked.
+    pub(crate) const fn mask(bits: u64) -> Self {
+        Self(bits).without(Self::UNMASKABLE)
     }
 
     /// Adds `signal`.
@@ -109,5 +140,27 @@ impl SignalSet {
     pub(crate) fn first(self) -> Option<Signal> {
         let bit = u8::try_from(self.0.trailing_zeros()).ok()?;
         (bit < Signal::COUNT).then_some(Signal(bit + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(Signal::new(9), Ok(Signal::KILL));
+        assert_eq!(Signal::new(0), Err(errno::EINVAL));
+        assert_eq!(Signal::new(65), Err(errno::EINVAL));
+        assert_eq!(Signal::new(-1), Err(errno::EINVAL));
+        assert_eq!(Signal::all().map(Signal::number).collect::<Vec<_>>(), (1..=64).collect::<Vec<_>>());
+        assert_eq!(Signal::TSTP.name(), Some("TSTP"));
+    }
+
+    #[test]
+    fn sets_have_the_bits_of_sigset_t() {
+        assert_eq!(SignalSet::mask(u64::MAX).0, !0x40100);
+        assert_eq!(SignalSet(1 << 63).first().map(Signal::number), Some(64));
+        assert_eq!(SignalSet::EMPTY.first(), None);
     }
 }

@@ -23,9 +23,9 @@ syscall_table! {
     10 mprotect, "";
     11 munmap, "";
     12 brk, "";
-    13 rt_sigaction, "";
-    14 rt_sigprocmask, "";
-    15 rt_sigreturn, "";
+    13 rt_sigaction(signal: Int, action: Address, old_action: Address, size: Size) = super::signal_state::sys_rt_sigaction, Full, "";
+    14 rt_sigprocmask(how: Int, set: Address, old_set: Address, size: Size) = super::signal_state::sys_rt_sigprocmask, Full, "";
+    15 rt_sigreturn() = super::signal_state::sys_rt_sigreturn, Full, "";
     16 ioctl, "";
     17 pread64, "";
     18 pwrite64, "";
@@ -44,7 +44,7 @@ syscall_table! {
     31 shmctl, "";
     32 dup, "";
     33 dup2, "";
-    34 pause, "";
+    34 pause() = super::signal_wait::sys_pause, Full, "";
     35 nanosleep, "";
     36 getitimer, "";
     37 alarm, "";
@@ -72,7 +72,7 @@ syscall_table! {
     59 execve, "";
     60 exit(status: Int) = super::exit::sys_exit, Full, "";
     61 wait4(pid: Int, status: Address, options: UInt, rusage: Address) = super::wait::sys_wait4, Full, "";
-    62 kill, "";
+    62 kill(pid: Int, signal: Int) = super::signal_send::sys_kill, Full, "";
     63 uname(buf: Address) = super::uname::sys_uname, Full, "";
     64 semget, "";
     65 semop, "";
@@ -137,11 +137,11 @@ syscall_table! {
     124 getsid, "";
     125 capget, "";
     126 capset, "";
-    127 rt_sigpending, "";
-    128 rt_sigtimedwait, "";
-    129 rt_sigqueueinfo, "";
-    130 rt_sigsuspend, "";
-    131 sigaltstack, "";
+    127 rt_sigpending(set: Address, size: Size) = super::signal_state::sys_rt_sigpending, Full, "";
+    128 rt_sigtimedwait(set: Address, info: Address, timeout: Address, size: Size) = super::signal_wait::sys_rt_sigtimedwait, Full, "";
+    129 rt_sigqueueinfo(tgid: Int, signal: Int, info: Address) = super::signal_send::sys_rt_sigqueueinfo, Full, "";
+    130 rt_sigsuspend(set: Address, size: Size) = super::signal_wait::sys_rt_sigsuspend, Full, "";
+    131 sigaltstack(stack: Address, old_stack: Address) = super::signal_state::sys_sigaltstack, Full, "";
     132 utime, "";
     133 mknod, "";
     134 uselib, "";
@@ -210,7 +210,7 @@ syscall_table! {
     197 removexattr, "";
     198 lremovexattr, "";
     199 fremovexattr, "";
-    200 tkill, "";
+    200 tkill(tid: Int, signal: Int) = super::signal_send::sys_tkill, Full, "";
     201 time, "";
     202 futex, "";
     203 sched_setaffinity, "";
@@ -244,7 +244,7 @@ syscall_table! {
     231 exit_group(status: Int) = super::exit::sys_exit_group, Full, "";
     232 epoll_wait, "";
     233 epoll_ctl, "";
-    234 tgkill, "";
+    234 tgkill(tgid: Int, tid: Int, signal: Int) = super::signal_send::sys_tgkill, Full, "";
     235 utimes, "";
     236 vserver, "";
     237 mbind, "";
@@ -307,7 +307,7 @@ syscall_table! {
     294 inotify_init1, "";
     295 preadv, "";
     296 pwritev, "";
-    297 rt_tgsigqueueinfo, "";
+    297 rt_tgsigqueueinfo(tgid: Int, tid: Int, signal: Int, info: Address) = super::signal_send::sys_rt_tgsigqueueinfo, Full, "";
     298 perf_event_open, "";
     299 recvmmsg, "";
     300 fanotify_init, "";

@@ -9,7 +9,7 @@ use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::fs::{FdTable, FsContext};
 use crate::prelude::errno;
-use crate::signal::{SignalActions, SignalSet, TaskSignals};
+use crate::signal::SignalActions;
 use crate::syscall::Address;
 
 bitflags! {
@@ -157,7 +157,11 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     if flags.contains(CloneFlags::CHILD_CLEARTID) {
         run.clear_child_tid = arguments.child_tid.0;
     }
-    let signals = TaskSignals::for_clone(&cx.task.signals.lock(), flags);
+    let signals = if flags.intersection(CloneFlags::VM | CloneFlags::VFORK) == CloneFlags::VM {
+        cx.task.signals.lock().for_thread()
+    } else {
+        cx.task.signals.lock().for_fork()
+    };
 
     // An id that was handed out is not handed out again before 4 million others were.
     let tid = cx.kernel().processes.lock().new_pid().ok_or(fail(errno::EAGAIN, "too many tasks"))?;
@@ -235,12 +239,4 @@ fn add_to_tree(cx: &SyscallCx<'_>, task: &Arc<Task>, arguments: &CloneArguments)
         has_executed: false,
     };
     tree.add_process(process);
-}
-
-impl TaskSignals {
-    /// Returns the signals of a new task of the one that has `maker`: nothing pending, the same mask; the alternate stack
-    /// is kept unless the address space is shared without `vfork` (`sigaltstack(2)`).
-    fn for_clone(maker: &Self, _flags: CloneFlags) -> Self {
-        Self { blocked: maker.blocked.without(SignalSet::UNMASKABLE), ..Self::default() }
-    }
 }

@@ -42,7 +42,11 @@ pub(crate) fn exit_task(cx: &mut SyscallCx<'_>, status: ExitStatus) {
     let (is_last, parts) = {
         let mut tree = cx.kernel().processes.lock();
         tree.remove_task(cx.task);
-        let is_last = tree.process(cx.group().tgid()).is_some_and(|process| process.tasks.is_empty());
+        let process = tree.process(cx.group().tgid());
+        let is_last = process.is_some_and(|process| process.tasks.is_empty());
+        if let Some(process) = process {
+            signal::on_task_gone(&tree, process);
+        }
         let mut parts = cx.task.parts();
         (is_last, (parts.mm.take(), parts.files.take()))
     };
@@ -63,11 +67,13 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     let group = Arc::clone(cx.group());
     let status = group.state().final_status();
     let mut tree = kernel.processes.lock();
+    let held_groups = signal::groups_held(&tree, group.tgid());
     let (orphans, reaper) = reparent_children(&mut tree, group.tgid());
     let Some(process) = tree.process_mut(group.tgid()) else { return };
     process.zombie = Some(status);
     process.uid = cx.task.credentials().uid;
     let parent = process.parent;
+    signal::wake_orphaned_groups(&tree, &held_groups);
     drop(tree);
 
     for orphan in orphans {

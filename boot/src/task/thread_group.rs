@@ -19,6 +19,8 @@ pub(crate) struct ThreadGroup {
     pub(crate) thread_events: WaitQueue,
     /// Woken when the group itself ends (pidfds, the control protocol's `Wait`).
     pub(crate) end_events: WaitQueue,
+    /// Woken when a signal is sent to the group or to one of its tasks (`sigtimedwait(2)`, `signalfd(2)`).
+    pub(crate) signal_events: WaitQueue,
 }
 
 /// What the threads of a group share.
@@ -50,6 +52,13 @@ impl GroupState {
     }
 }
 
+impl GroupState {
+    /// Returns how many signals can be queued for it (`RLIMIT_SIGPENDING`).
+    pub(crate) fn signal_limit(&self) -> usize {
+        4096
+    }
+}
+
 impl ThreadGroup {
     /// Makes a group without threads.
     pub(crate) fn new(tgid: Pid) -> Self {
@@ -59,6 +68,7 @@ impl ThreadGroup {
             child_events: WaitQueue::new(),
             thread_events: WaitQueue::new(),
             end_events: WaitQueue::new(),
+            signal_events: WaitQueue::new(),
         }
     }
 

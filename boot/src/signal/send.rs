@@ -1,0 +1,165 @@
+//! Sending signals: who gets them, and what happens at once.
+
+use super::state::JobReport;
+use super::stop;
+use super::{Signal, SignalInfo, SignalSet, child};
+use crate::error::Errno;
+use crate::event::Events;
+use crate::prelude::{Arc, Kernel, Task};
+use crate::task::{ExitStatus, GroupState, Pid, Process, ThreadGroup, Tree};
+
+/// Where a signal comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The container itself: its first process is protected.
+    Inside,
+    /// The control protocol: `SIGKILL` and `SIGSTOP` reach the container's first process too.
+    Outside,
+}
+
+/// Who a signal is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'a> {
+    /// Any task of a process.
+    Group,
+    /// This task.
+    Task(&'a Arc<Task>),
+}
+
+/// Sends a signal of the kernel's to a task; nothing happens if the task has ended. The caller holds no lock but
+/// [`class::TASK_RUN`](cloister_sync::class::TASK_RUN).
+pub(crate) fn send_to_task(task: &Arc<Task>, info: SignalInfo) {
+    let tree = task.kernel().processes.lock();
+    if let Some(process) = tree.process(task.group().tgid()) {
+        // The kernel's own signals are few; only those that a program queues meet the limit.
+        let _ = send(&tree, process, Target::Task(task), info, Origin::Inside);
+    }
+}
+
+/// Sends a signal of the kernel's to a process; nothing happens if it has ended. Locks as for [`send_to_task`].
+pub(crate) fn send_to_group(kernel: &Kernel, group: &ThreadGroup, info: SignalInfo) {
+    let tree = kernel.processes.lock();
+    if let Some(process) = tree.process(group.tgid()) {
+        let _ = send(&tree, process, Target::Group, info, Origin::Inside);
+    }
+}
+
+/// Sends a signal of the kernel's to all processes of a process group. Returns whether there are any. Locks as for
+/// [`send_to_task`].
+pub(crate) fn send_to_process_group(kernel: &Kernel, process_group: Pid, info: SignalInfo) -> bool {
+    let tree = kernel.processes.lock();
+    let mut found = false;
+    for process in tree.processes().filter(|process| process.process_group == process_group) {
+        let _ = send(&tree, process, Target::Group, info, Origin::Inside);
+        found = true;
+    }
+    found
+}
+
+/// Sends a signal to a process on behalf of who controls the sandbox. Returns whether there is such a process.
+/// Locks as for [`send_to_task`].
+pub(crate) fn send_from_outside(kernel: &Kernel, tgid: Pid, signal: Signal) -> bool {
+    let tree = kernel.processes.lock();
+    let Some(process) = tree.process(tgid) else { return false };
+    let _ = send(&tree, process, Target::Group, SignalInfo::user(signal, 0, 0), Origin::Outside);
+    true
+}
+
+/// Sends a signal to a task or to any task of `process`.
+///
+/// # Errors
+///
+/// `EAGAIN` if too many signals are queued.
+pub(crate) fn send(
+    tree: &Tree,
+    process: &Process,
+    target: Target<'_>,
+    info: SignalInfo,
+    origin: Origin,
+) -> Result<(), Errno> {
+    // The task by which it is decided whether the signal is ignored: as in Linux, the leader for a process.
+    let Some(judge) = (match target {
+        Target::Group => process.tasks.first(),
+        Target::Task(task) => Some(task),
+    }) else {
+        return Ok(());
+    };
+    let action = judge.actions().get(info.signal);
+    let mut state = process.group.state();
+    if state.exit.is_some() {
+        return Ok(());
+    }
+    let report = interplay(process, &mut state, info.signal);
+    let protected = state.signals.is_init
+        && action.handler == super::Handler::Default
+        && (origin == Origin::Inside || !SignalSet::UNMASKABLE.contains(info.signal));
+    let mut sent = Ok(());
+    if info.signal == Signal::KILL {
+        if !protected {
+            end(process, &mut state, info.signal);
+        }
+    } else {
+        let blocked = judge.signals.lock().blocked.contains(info.signal);
+        if blocked || !(protected || action.ignores(info.signal)) {
+            sent = queue(process, &mut state, target, info);
+        }
+    }
+    drop(state);
+    if let Some(report) = report {
+        child::notify_job_change(tree, process, report);
+    }
+    sent
+}
+
+/// Carries out what stop signals and `SIGCONT` do to each other when they are sent, blocked or not
+/// (`signal(7)`, "Standard signals"; POSIX, 2.4.3). Returns what the parent is to be told.
+fn interplay(process: &Process, state: &mut GroupState, signal: Signal) -> Option<JobReport> {
+    let discarded = match signal {
+        Signal::CONT => SignalSet::STOPS,
+        _ if SignalSet::STOPS.contains(signal) => SignalSet::of(Signal::CONT),
+        _ => return None,
+    };
+    state.signals.pending.discard(discarded);
+    for task in &process.tasks {
+        task.signals.lock().pending.discard(discarded);
+    }
+    if signal == Signal::CONT { stop::resume(process, state) } else { None }
+}
+
+/// Queues a signal, and wakes who takes it.
+fn queue(
+    process: &Process,
+    state: &mut GroupState,
+    target: Target<'_>,
+    info: SignalInfo,
+) -> Result<(), Errno> {
+    let limit = state.signal_limit();
+    let taker = match target {
+        Target::Task(task) => {
+            let mut signals = task.signals.lock();
+            signals.pending.push(info, limit)?;
+            (!signals.blocked.contains(info.signal)).then_some(task)
+        }
+        Target::Group => {
+            state.signals.pending.push(info, limit)?;
+            let takes = |task: &&Arc<Task>| !task.signals.lock().blocked.contains(info.signal);
+            process.tasks.iter().find(takes)
+        }
+    };
+    if let Some(task) = taker {
+        task.kick();
+    }
+    // Those who wait for blocked signals: sigtimedwait(2), signalfd(2).
+    process.group.signal_events.wake(Events::READABLE);
+    Ok(())
+}
+
+/// Ends a process by a signal: all its tasks leave as soon as they see it.
+pub(super) fn end(process: &Process, state: &mut GroupState, signal: Signal) {
+    let status = ExitStatus::Signaled { signal: signal.number(), core_dumped: false };
+    state.exit.get_or_insert(status);
+    state.signals.stop = None;
+    for task in &process.tasks {
+        task.kick();
+    }
+}
