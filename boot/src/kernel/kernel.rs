@@ -9,6 +9,7 @@ use cloister_platform::{Platform, Supervisor};
 
 use super::{Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
+use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::rand::random_uuid;
@@ -60,6 +61,8 @@ pub(crate) struct Kernel {
     pub(crate) reactor: Arc<Reactor>,
     /// The file systems of files without a name.
     pub(crate) anon_files: AnonFiles,
+    /// The right to have epoll instances watch each other.
+    pub(crate) epoll_nesting: Nesting,
     /// The log of system calls.
     pub(crate) strace: Strace,
     /// Which missing system calls were reported.
@@ -89,6 +92,7 @@ impl Kernel {
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),
             anon_files: AnonFiles::default(),
+            epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),
             finished: AtomicBool::new(false),

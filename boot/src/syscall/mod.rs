@@ -6,9 +6,13 @@
 mod argument;
 mod clone;
 mod dispatch;
+mod epoll;
+mod eventfd;
 mod exit;
 mod list;
 mod pipe;
+mod poll;
+mod select;
 mod signal_send;
 mod signal_state;
 mod signal_wait;

@@ -1,7 +1,7 @@
 //! The system calls of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`).
 
 use super::table::{Row, syscall_table};
-use super::{Address, Int, Size, UInt, ULong};
+use super::{Address, Fd, Int, Size, UInt, ULong};
 
 /// Returns the row of the call `number`.
 pub(crate) fn lookup(number: u64) -> Option<&'static Row> {
@@ -17,7 +17,7 @@ syscall_table! {
     4 stat, "";
     5 fstat, "";
     6 lstat, "";
-    7 poll, "";
+    7 poll(fds: Address, nfds: UInt, timeout: Int) = super::poll::sys_poll, Full, "";
     8 lseek, "";
     9 mmap, "";
     10 mprotect, "";
@@ -33,7 +33,7 @@ syscall_table! {
     20 writev, "";
     21 access, "";
     22 pipe(fds: Address) = super::pipe::sys_pipe, Full, "";
-    23 select, "";
+    23 select(nfds: Int, readfds: Address, writefds: Address, exceptfds: Address, timeout: Address) = super::select::sys_select, Full, "";
     24 sched_yield, "";
     25 mremap, "";
     26 msync, "";
@@ -223,7 +223,7 @@ syscall_table! {
     210 io_cancel, "";
     211 get_thread_area, "";
     212 lookup_dcookie, "";
-    213 epoll_create, "";
+    213 epoll_create(size: Int) = super::epoll::sys_epoll_create, Full, "";
     214 epoll_ctl_old, "";
     215 epoll_wait_old, "";
     216 remap_file_pages, "";
@@ -242,8 +242,8 @@ syscall_table! {
     229 clock_getres, "";
     230 clock_nanosleep, "";
     231 exit_group(status: Int) = super::exit::sys_exit_group, Full, "";
-    232 epoll_wait, "";
-    233 epoll_ctl, "";
+    232 epoll_wait(epfd: Fd, events: Address, maxevents: Int, timeout: Int) = super::epoll::sys_epoll_wait, Full, "";
+    233 epoll_ctl(epfd: Fd, op: Int, fd: Fd, event: Address) = super::epoll::sys_epoll_ctl, Full, "";
     234 tgkill(tgid: Int, tid: Int, signal: Int) = super::signal_send::sys_tgkill, Full, "";
     235 utimes, "";
     236 vserver, "";
@@ -280,8 +280,8 @@ syscall_table! {
     267 readlinkat, "";
     268 fchmodat, "";
     269 faccessat, "";
-    270 pselect6, "";
-    271 ppoll, "";
+    270 pselect6(nfds: Int, readfds: Address, writefds: Address, exceptfds: Address, timeout: Address, sigmask: Address) = super::select::sys_pselect6, Full, "";
+    271 ppoll(fds: Address, nfds: UInt, tmo_p: Address, sigmask: Address, sigsetsize: Size) = super::poll::sys_ppoll, Full, "";
     272 unshare, "";
     273 set_robust_list, "";
     274 get_robust_list, "";
@@ -291,17 +291,17 @@ syscall_table! {
     278 vmsplice, "";
     279 move_pages, "";
     280 utimensat, "";
-    281 epoll_pwait, "";
+    281 epoll_pwait(epfd: Fd, events: Address, maxevents: Int, timeout: Int, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait, Full, "";
     282 signalfd, "";
     283 timerfd_create, "";
-    284 eventfd, "";
+    284 eventfd(initval: UInt) = super::eventfd::sys_eventfd, Full, "";
     285 fallocate, "";
     286 timerfd_settime, "";
     287 timerfd_gettime, "";
     288 accept4, "";
     289 signalfd4, "";
-    290 eventfd2, "";
-    291 epoll_create1, "";
+    290 eventfd2(initval: UInt, flags: Int) = super::eventfd::sys_eventfd2, Full, "";
+    291 epoll_create1(flags: Int) = super::epoll::sys_epoll_create1, Full, "";
     292 dup3, "";
     293 pipe2(fds: Address, flags: Int) = super::pipe::sys_pipe2, Full, "";
     294 inotify_init1, "";
@@ -362,7 +362,7 @@ syscall_table! {
     438 pidfd_getfd, "";
     439 faccessat2, "";
     440 process_madvise, "";
-    441 epoll_pwait2, "";
+    441 epoll_pwait2(epfd: Fd, events: Address, maxevents: Int, timeout: Address, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait2, Full, "";
     442 mount_setattr, "";
     443 quotactl_fd, "";
     444 landlock_create_ruleset, "";

@@ -57,11 +57,13 @@ pub const SOCKET_NAMES: u8 = 170;
 pub const SOCKET: u8 = 180;
 /// Protects a pipe, an eventfd, a terminal or another leaf object with wait queues of its own.
 pub const STREAM: u8 = 190;
+/// Serialises the nesting of epoll instances in the whole sandbox.
+pub const EPOLL_NESTING: u8 = 195;
 /// Protects an epoll instance's interest list.
 pub const EPOLL: u8 = 200;
 /// Protects a timer's setting.
 pub const TIMER: u8 = 210;
-/// Protects an epoll instance's ready list; taken by wake-ups.
+/// Protects an epoll instance's ready list, or the setting of one of its interests; taken by wake-ups.
 pub const EPOLL_READY: u8 = 215;
 /// Protects the entries of a wait queue.
 pub const WAIT_QUEUE: u8 = 220;

@@ -9,4 +9,4 @@ mod open;
 
 pub(crate) use file_system::{AnonFileSystem, AnonKind};
 pub(crate) use inode::AnonInode;
-pub(crate) use open::{AnonFiles, install, install_pair, open_object, open_pipe, open_socket};
+pub(crate) use open::{AnonFiles, install, install_object, install_pair, open_pipe, open_socket};

@@ -7,7 +7,6 @@ use crate::context::{Because, SyscallCx};
 use crate::error::{Fail, Outcome, SyscallResult};
 use crate::fs::pipe::{Access, Pipe, PipeEnd};
 use crate::fs::{Dentry, FdFlags, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
-use crate::kernel::Kernel;
 use crate::syscall::Address;
 
 /// The file systems of files without a name: a field of the kernel.
@@ -16,6 +15,15 @@ pub(crate) struct AnonFiles {
     pipes: Place,
     sockets: Place,
     objects: Place,
+}
+
+impl AnonFiles {
+    /// Opens an object whose name is `name` (`[eventfd]`, `inotify`).
+    pub(crate) fn open_object(&self, name: &str, ops: Box<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
+        let path =
+            self.objects.path(Arc::clone(&self.objects.inode) as Arc<_>, &format!("anon_inode:{name}"));
+        Arc::new(OpenFile::new(path, ops, flags))
+    }
 }
 
 /// Where files of one sort are.
@@ -72,24 +80,27 @@ pub(crate) fn open_pipe(cx: &SyscallCx<'_>, flags: OpenFlags) -> (Arc<OpenFile>,
     (open(Access::Read, flags), open(Access::Write, flags | OpenFlags::WRITE_ONLY))
 }
 
+/// Opens an object and gives it a descriptor, as [`AnonFiles::open_object`] and [`install`].
+///
+/// # Errors
+///
+/// `EMFILE` if the caller has no free descriptor.
+pub(crate) fn install_object(
+    cx: &SyscallCx<'_>,
+    name: &str,
+    ops: Box<dyn FileOps>,
+    flags: OpenFlags,
+) -> SyscallResult {
+    let file = cx.kernel().anon_files.open_object(name, ops, flags & !OpenFlags::CLOSE_ON_EXEC);
+    Ok(install(cx, file, flags)?.into())
+}
+
 /// Opens a new socket.
 pub(crate) fn open_socket(cx: &SyscallCx<'_>, ops: Box<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
     let place = &cx.kernel().anon_files.sockets;
     let inode = place.new_inode(cx);
     let path = place.path(Arc::clone(&inode) as Arc<_>, &format!("socket:[{}]", inode.number()));
     Arc::new(OpenFile::new(path, ops, flags | OpenFlags::READ_WRITE))
-}
-
-/// Opens an object that is called `name` (`eventfd`, `eventpoll`, …).
-pub(crate) fn open_object(
-    kernel: &Kernel,
-    name: &str,
-    ops: Box<dyn FileOps>,
-    flags: OpenFlags,
-) -> Arc<OpenFile> {
-    let place = &kernel.anon_files.objects;
-    let path = place.path(Arc::clone(&place.inode) as Arc<_>, &format!("anon_inode:{name}"));
-    Arc::new(OpenFile::new(path, ops, flags))
 }
 
 /// Gives `file` a descriptor; it is closed by `execve` if `flags` contain `O_CLOEXEC`.
