@@ -106,6 +106,11 @@ impl Mm {
         self.state().heap.clone()
     }
 
+    /// Returns the limits.
+    pub(crate) fn limits(&self) -> MemoryLimits {
+        self.state().limits
+    }
+
     /// Sets the limits: a process' own changed, or another process shares this now.
     pub(crate) fn set_limits(&self, limits: MemoryLimits) {
         self.state().limits = limits;

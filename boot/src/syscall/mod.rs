@@ -10,6 +10,8 @@ mod epoll;
 mod eventfd;
 mod exit;
 mod list;
+mod madvise;
+mod mmap;
 mod pipe;
 mod poll;
 mod select;
