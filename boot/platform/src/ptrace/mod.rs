@@ -8,6 +8,7 @@
 //! | `clock`, `host_vdso` | what the guest's vDSO finds |
 //! | `tracer` | the tables, and how helpers are made to do things |
 //! | `space`, `thread` | the platform's objects |
+//! | `placement` | which processors they run on |
 //! | `run`, `signal` | the loop: what stops mean, and how to sleep |
 //! | `sys` | the host's system calls |
 //!
@@ -32,6 +33,7 @@ mod clock;
 mod filter;
 mod host_vdso;
 mod image;
+mod placement;
 mod run;
 mod signal;
 mod space;

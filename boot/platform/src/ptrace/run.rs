@@ -1,10 +1,11 @@
 //! The loop that lets guest threads run and hands their traps to the kernel.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_abi::{Errno, Registers, errno};
 use rustix::process::Pid;
 
+use super::placement;
 use super::signal::Sleeper;
 use super::sys;
 use super::tracer::{Request, Stop, Tracer};
@@ -19,6 +20,13 @@ const SI_KERNEL: i32 = 0x80;
 
 /// Runs guest threads until `supervisor` is finished.
 pub(super) fn run(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) -> std::io::Result<()> {
+    tracer.state().placement.settle();
+    let result = run_settled(tracer, sleeper, supervisor);
+    tracer.state().placement.leave();
+    result
+}
+
+fn run_settled(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) -> std::io::Result<()> {
     loop {
         let timeout = supervisor.run_pending();
         if supervisor.is_finished() {
@@ -35,18 +43,36 @@ pub(super) fn run(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Superviso
         } else if let Some(stop) = tracer.poll_stop() {
             tracer.handle(stop);
         } else {
-            sleeper.sleep([supervisor.event_fd(), tracer.wake_fd()], timeout)?;
+            tracer.sleep(sleeper, supervisor, timeout)?;
         }
     }
 }
 
 impl Tracer {
+    /// Sleeps until there is something to do, or `timeout` is over.
+    fn sleep(
+        &self,
+        sleeper: &Sleeper,
+        supervisor: &dyn Supervisor,
+        timeout: Option<Duration>,
+    ) -> std::io::Result<()> {
+        let (timeout, is_reviewed) = {
+            let mut state = self.state();
+            let limit = state.let_go_busy().then_some(placement::PATIENCE);
+            let timeout = timeout.into_iter().chain(limit).min();
+            (timeout, state.placement.review())
+        };
+        let result = sleeper.sleep([supervisor.event_fd(), self.wake_fd()], timeout);
+        if is_reviewed {
+            self.state().placement.settle();
+        }
+        result
+    }
+
     /// Lets a stopped guest thread run until its next trap.
     pub(super) fn resume(&self, pid: Pid, registers: &Registers) {
-        match self.state().threads.get_mut(&pid) {
-            Some(entry) if !entry.is_running => entry.is_running = true,
-            // Gone since, or a mistake of the kernel's, which must not spoil a running thread.
-            _ => return,
+        if !self.state().note_resume(pid) {
+            return;
         }
         // A failure means that the thread was killed: its death is reported by a wait.
         let _ = sys::set_registers(pid, &sanitised(registers)).and_then(|()| sys::continue_emulated(pid));
@@ -54,8 +80,8 @@ impl Tracer {
 
     /// Asks a running guest thread to stop.
     pub(super) fn interrupt(&self, pid: Pid) {
-        match self.state().threads.get_mut(&pid) {
-            Some(entry) if entry.is_running => entry.is_interrupt_wanted = true,
+        match self.state().thread(pid) {
+            Some(entry) if entry.is_running() => entry.is_interrupt_wanted = true,
             _ => return,
         }
         let _ = sys::interrupt(pid);
@@ -63,22 +89,17 @@ impl Tracer {
 
     /// Hands a stop to the kernel if it is a trap, and lets the thread go on if it is not.
     fn handle(&self, stop: Stop) {
-        let was_interrupt_wanted = match self.state().threads.get_mut(&stop.pid) {
+        let was_interrupt_wanted = match self.state().thread(stop.pid) {
             Some(entry) => std::mem::take(&mut entry.is_interrupt_wanted),
             None => return,
         };
         match self.trap_of(stop, was_interrupt_wanted) {
             Ok(Some((trap, registers))) => {
-                let handler = {
-                    let mut state = self.state();
-                    let Some(entry) = state.threads.get_mut(&stop.pid) else { return };
-                    entry.is_running = false;
-                    Arc::clone(&entry.handler)
-                };
+                let Some(handler) = self.state().note_stop(stop.pid) else { return };
                 handler.on_trap(trap, &registers);
             }
             Ok(None) => {
-                if let Some(entry) = self.state().threads.get_mut(&stop.pid) {
+                if let Some(entry) = self.state().thread(stop.pid) {
                     entry.is_interrupt_wanted = was_interrupt_wanted;
                 }
                 let _ = sys::continue_emulated(stop.pid);

@@ -11,7 +11,7 @@ use super::filter::{CLONE_COPY_FLAGS, CLONE_THREAD_FLAGS};
 use super::image::{GUEST, PAGE};
 use super::sys;
 use super::thread::GuestThread;
-use super::tracer::{Entry, Tracer};
+use super::tracer::Tracer;
 use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
 
 /// An address space.
@@ -35,7 +35,7 @@ impl Space {
     /// Makes a copy.
     pub(super) fn copy(&self) -> Result<Self, Errno> {
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
-        self.tracer.add_helper(helper);
+        self.tracer.add_helper(helper, self.helper);
         Ok(Self::new(Arc::clone(&self.tracer), helper))
     }
 
@@ -162,8 +162,7 @@ impl AddressSpace for Space {
         let pid = self.tracer.clone_helper(self.helper, CLONE_THREAD_FLAGS)?;
         let thread = Arc::new(GuestThread::new(Arc::clone(&self.tracer), pid));
         let tracer = Arc::clone(&self.tracer);
-        let entry = Entry { handler, space: self, is_running: false, is_interrupt_wanted: false };
-        tracer.state().threads.insert(pid, entry);
+        tracer.state().add_thread(pid, handler, self);
         // A helper never touches these registers, so without `fpu` they are as after an execve(2): initial.
         if let Some(fpu) = fpu
             && let Err(error) = thread.set_fpu(fpu)

@@ -26,7 +26,7 @@ impl GuestThread {
 
     /// Returns whether the host thread is there, under its number.
     fn is_known(&self) -> bool {
-        self.tracer.state().threads.contains_key(&self.pid)
+        self.tracer.state().thread(self.pid).is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal};
 
 use super::image::{Layout, Routine};
+use super::placement::{Habit, Place, Placement};
 use super::space::Space;
 use super::start::{self, Started};
 use super::sys::{self, Status, Wait};
@@ -36,10 +37,19 @@ pub(super) struct Entry {
     pub(super) handler: Arc<dyn TrapHandler>,
     /// Its memory, which lives at least as long.
     pub(super) space: Arc<Space>,
-    /// Whether it was resumed and has not stopped since.
-    pub(super) is_running: bool,
+    /// Whether it was resumed and has not stopped since; [`State::running`] counts these.
+    is_running: bool,
+    /// How it is used, for its placement.
+    habit: Habit,
     /// Whether [`Thread::interrupt`](crate::Thread::interrupt) asked for a stop that has not come.
     pub(super) is_interrupt_wanted: bool,
+}
+
+impl Entry {
+    /// Returns whether it was resumed and has not stopped since.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
+    }
 }
 
 impl std::fmt::Debug for Entry {
@@ -68,9 +78,12 @@ pub(super) enum Request {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// The guest threads that were not ended.
-    pub(super) threads: HashMap<Pid, Entry>,
-    /// The helpers of living address spaces.
-    helpers: HashSet<Pid>,
+    threads: HashMap<Pid, Entry>,
+    /// How many of them run.
+    running: usize,
+    /// The helpers of living address spaces, and where they were placed.
+    helpers: HashMap<Pid, Place>,
+    pub(super) placement: Placement,
     /// Processes that were killed and will be reaped.
     dying: HashSet<Pid>,
     /// Stops that came up while another process was waited for.
@@ -92,14 +105,71 @@ impl State {
         }
     }
 
+    /// Returns a guest thread that was not ended.
+    pub(super) fn thread(&mut self, pid: Pid) -> Option<&mut Entry> {
+        self.threads.get_mut(&pid)
+    }
+
+    /// Takes a guest thread into the tables, stopped, as its helper made it.
+    pub(super) fn add_thread(&mut self, pid: Pid, handler: Arc<dyn TrapHandler>, space: Arc<Space>) {
+        let place = self.helpers.get(&space.helper()).copied().unwrap_or(Place::Anywhere);
+        let habit = Habit::new(place);
+        let entry = Entry { handler, space, is_running: false, habit, is_interrupt_wanted: false };
+        self.threads.insert(pid, entry);
+    }
+
+    fn remove_thread(&mut self, pid: Pid) -> Option<Entry> {
+        let entry = self.threads.remove(&pid)?;
+        self.running -= usize::from(entry.is_running);
+        Some(entry)
+    }
+
+    /// Takes note that a stopped thread is about to run. Returns whether it is: it may be gone, or run already by a
+    /// mistake of the kernel's.
+    pub(super) fn note_resume(&mut self, pid: Pid) -> bool {
+        match self.threads.get_mut(&pid) {
+            Some(entry) if !entry.is_running => {
+                entry.is_running = true;
+                self.placement.resume(pid, &mut entry.habit, self.running == 0);
+                self.running += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note that a running thread stopped; returns who handles that.
+    pub(super) fn note_stop(&mut self, pid: Pid) -> Option<Arc<dyn TrapHandler>> {
+        let entry = self.threads.get_mut(&pid)?;
+        self.running -= usize::from(std::mem::take(&mut entry.is_running));
+        entry.habit.note_stop();
+        Some(Arc::clone(&entry.handler))
+    }
+
+    /// Lets threads go that compute while others want to run. Returns whether to look again soon.
+    pub(super) fn let_go_busy(&mut self) -> bool {
+        if self.running < 2 {
+            return false;
+        }
+        if !self.placement.is_time_to_look() {
+            return true;
+        }
+        let mut is_any_left = false;
+        for (pid, entry) in self.threads.iter_mut().filter(|(_, entry)| entry.is_running) {
+            self.placement.let_go_if_busy(*pid, &mut entry.habit);
+            is_any_left |= !entry.habit.is_let_go();
+        }
+        is_any_left
+    }
+
     /// Forgets a process that was reaped: its id may soon be another's.
     fn bury(&mut self, pid: Pid, signal: i32) {
         self.stops.retain(|stop| stop.pid != pid);
         self.dying.remove(&pid);
-        if let Some(entry) = self.threads.remove(&pid) {
+        if let Some(entry) = self.remove_thread(pid) {
             self.gone.push_back((entry, signal));
         }
-        if self.helpers.remove(&pid) {
+        if self.helpers.remove(&pid).is_some() {
             // Nothing can be done in its address space any more.
             for (thread, entry) in &self.threads {
                 if entry.space.helper() == pid {
@@ -114,7 +184,8 @@ impl Tracer {
     /// Makes the calling host thread the tracer of the first stub process.
     pub(super) fn new(layout: Layout, started: Started) -> std::io::Result<Self> {
         let Started { pid, sender, receiver } = started;
-        let state = State { helpers: HashSet::from([pid]), ..State::default() };
+        let helpers = HashMap::from([(pid, Place::Anywhere)]);
+        let state = State { helpers, ..State::default() };
         let tracer = Self {
             home: std::thread::current().id(),
             layout,
@@ -214,8 +285,10 @@ impl Tracer {
         if !self.is_home() {
             return Err(errno::EDEADLK);
         }
-        if !self.state().helpers.contains(&helper) {
-            return Err(errno::ESRCH);
+        {
+            let state = &mut *self.state();
+            let place = state.helpers.get_mut(&helper).ok_or(errno::ESRCH)?;
+            state.placement.bring_home(helper, place);
         }
         sys::set_registers(helper, &Registers { rip: routine.start, ..*registers })?;
         loop {
@@ -290,15 +363,17 @@ impl Tracer {
         Ok(pid)
     }
 
-    /// Takes `helper` into the tables.
-    pub(super) fn add_helper(&self, helper: Pid) {
-        self.state().helpers.insert(helper);
+    /// Takes `helper`, which `of` made, into the tables.
+    pub(super) fn add_helper(&self, helper: Pid, of: Pid) {
+        let mut state = self.state();
+        let place = state.helpers.get(&of).copied().unwrap_or(Place::Anywhere);
+        state.helpers.insert(helper, place);
     }
 
     /// Kills a helper, and thereby its address space if no thread is left in it.
     pub(super) fn kill_helper(&self, helper: Pid) {
         let mut state = self.state();
-        if state.helpers.remove(&helper) {
+        if state.helpers.remove(&helper).is_some() {
             state.dying.insert(helper);
             kill(helper);
         }
@@ -307,7 +382,7 @@ impl Tracer {
     /// Kills a guest thread; no trap of it will be handled.
     pub(super) fn kill_thread(&self, thread: Pid) {
         let mut state = self.state();
-        let Some(entry) = state.threads.remove(&thread) else { return };
+        let Some(entry) = state.remove_thread(thread) else { return };
         state.stops.retain(|stop| stop.pid != thread);
         state.dying.insert(thread);
         kill(thread);
@@ -320,9 +395,10 @@ impl Tracer {
     pub(super) fn kill_all(&self) {
         let mut state = self.state();
         let threads = std::mem::take(&mut state.threads);
+        state.running = 0;
         let gone = std::mem::take(&mut state.gone);
         let mut left: HashSet<Pid> = std::mem::take(&mut state.dying);
-        for pid in threads.keys().copied().chain(state.helpers.drain()) {
+        for pid in threads.keys().copied().chain(std::mem::take(&mut state.helpers).into_keys()) {
             kill(pid);
             left.insert(pid);
         }
