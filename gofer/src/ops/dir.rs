@@ -1,0 +1,159 @@
+//! `Treaddir` and `TreaddirAttr`.
+
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use cloister_9p::base::readdir::{Dirent, Rreaddir, Treaddir};
+use cloister_9p::codec::{Data, Field};
+use cloister_9p::ext::readdir_attr::{DirentAttr, RreaddirAttr, TreaddirAttr};
+use cloister_9p::{Attr, Qid};
+use rustix::fs::{FileType, RawDir, RawDirEntry, SeekFrom, seek};
+use rustix::io::Errno;
+
+use crate::fid::{DirStream, Open};
+use crate::node::Node;
+use crate::session::{Answer, Session};
+use crate::{Result, attr};
+
+/// What the host gives at a time. More would be lost when a reply is full and the listing goes on with the next.
+const HOST_BATCH: usize = 8 << 10;
+
+impl Session {
+    /// Lists an open directory.
+    pub(crate) fn readdir(&mut self, request: &Treaddir, answer: &mut Answer<'_>) -> Result<()> {
+        let fid = self.fids.get(request.fid)?;
+        if !matches!(fid.open, Open::Dir(_)) {
+            return Err(Errno::BADF);
+        }
+        let dir = Rc::clone(&fid.node);
+        let root = Rc::clone(self.tree.root());
+        let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
+            let name = entry.file_name().to_bytes();
+            let entry_attr = match name {
+                b"." => Some(dir.attr()?),
+                b".." => Some(dir.parent().attr()?),
+                _ => None,
+            };
+            let qid = entry_attr.map_or_else(
+                || {
+                    let kind = match entry.file_type() {
+                        FileType::Directory => Qid::DIR,
+                        FileType::Symlink => Qid::SYMLINK,
+                        _ => Qid::FILE,
+                    };
+                    // On another device than the root's, this is the number of what a mount point covers, as with
+                    // getdents64(2) itself.
+                    let attr = Attr { ino: entry.ino(), dev: dir.id().0, ..Attr::default() };
+                    Qid { kind, ..attr::qid(&attr, root.id().0) }
+                },
+                |entry_attr| attr::qid(&entry_attr, root.id().0),
+            );
+            let kind = dirent_type(entry.file_type());
+            put(&Dirent { qid, offset: entry.next_entry_cookie(), kind, name }, out)
+        };
+        let mut out = std::mem::take(&mut self.scratch);
+        let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
+        let result = result.and_then(|()| answer.with(&Rreaddir { data: Data(&out) }));
+        self.scratch = out;
+        result
+    }
+
+    /// Lists a directory, open or not, with attributes.
+    pub(crate) fn readdir_attr(&mut self, request: &TreaddirAttr, answer: &mut Answer<'_>) -> Result<()> {
+        let fid = self.fids.get_mut(request.fid)?;
+        if !fid.node.is_dir() {
+            return Err(Errno::NOTDIR);
+        }
+        if !matches!(fid.open, Open::Dir(_)) {
+            let fd = fid.node.open(rustix::fs::OFlags::RDONLY)?;
+            fid.open = Open::Dir(DirStream { fd, position: 0 });
+        }
+        let dir = Rc::clone(&fid.node);
+        let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
+            let name = entry.file_name().to_bytes();
+            let attr = match entry_attr(&dir, name) {
+                Ok(attr) => attr,
+                // It was removed since the host listed it.
+                Err(Errno::NOENT) => return Ok(()),
+                Err(errno) => return Err(errno),
+            };
+            put(&DirentAttr { attr, offset: entry.next_entry_cookie(), name }, out)
+        };
+        let mut out = std::mem::take(&mut self.scratch);
+        let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
+        if matches!(result, Ok(()) if out.is_empty()) {
+            // The end: the descriptor is not needed any longer.
+            self.fids.get_mut(request.fid)?.open = Open::Nothing;
+        }
+        let result = result.and_then(|()| answer.with(&RreaddirAttr { data: Data(&out) }));
+        self.scratch = out;
+        result
+    }
+
+    /// Fills `out` with whole entries from `offset` on, at most `count` bytes, each put there by `put_fn`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no room for one entry.
+    fn list(
+        &mut self,
+        fid: u32,
+        offset: u64,
+        count: u32,
+        out: &mut Vec<u8>,
+        put_fn: impl Fn(&RawDirEntry<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let room = self.payload(count);
+        out.clear();
+        let Open::Dir(stream) = &mut self.fids.get_mut(fid)?.open else { return Err(Errno::BADF) };
+        if stream.position != offset {
+            // Offsets are the host's own; one that was made up gives what the host makes of it.
+            seek(&stream.fd, SeekFrom::Start(offset))?;
+        }
+        // Until all went well it is not known where the host stands.
+        stream.position = u64::MAX;
+        let mut buffer = [MaybeUninit::uninit(); HOST_BATCH];
+        let mut entries = RawDir::new(stream.fd.as_fd(), &mut buffer);
+        let mut next = offset;
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let len = out.len();
+            put_fn(&entry, out)?;
+            if out.len() > room {
+                out.truncate(len);
+                return if len == 0 { Err(Errno::INVAL) } else { Ok(()) };
+            }
+            next = entry.next_entry_cookie();
+            if entries.is_buffer_empty() {
+                stream.position = next;
+                // A reply that is nearly full is not worth another batch of which most would be thrown away.
+                if out.len() > room / 2 {
+                    return Ok(());
+                }
+                stream.position = u64::MAX;
+            }
+        }
+        stream.position = next;
+        Ok(())
+    }
+}
+
+/// The attributes of an entry. Those of `..` are the tree's: the root's own at the root.
+fn entry_attr(dir: &Rc<Node>, name: &[u8]) -> Result<Attr> {
+    match name {
+        b"." => dir.attr(),
+        b".." => dir.parent().attr(),
+        name => attr::of_entry(dir.fd(), name),
+    }
+}
+
+fn put<'a, T: Field<'a>>(entry: &T, out: &mut Vec<u8>) -> Result<()> {
+    entry.put(out).map_err(|_| Errno::NAMETOOLONG)
+}
+
+/// `DT_*` of `readdir(3)`.
+fn dirent_type(kind: FileType) -> u8 {
+    // They are the file type bits of a mode, shifted down (`IFTODT` in <dirent.h>).
+    u8::try_from(kind.as_raw_mode() >> 12).unwrap_or(0)
+}
