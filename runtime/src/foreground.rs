@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use cloister_proto::control::{ClientError, Event, ExitStatus, Signal, SignalTarget, Wait};
+use cloister_proto::control::{ClientError, Event, ExitStatus, Signal, SignalTarget, Ticket, Wait};
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -12,6 +12,9 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::state::ContainerId;
+
+/// What errors call the waiting.
+const WAIT: &str = "wait for the container";
 
 /// Signals that are about this process itself, not about the container.
 const OWN: [Name; 11] = [
@@ -28,6 +31,11 @@ const OWN: [Name; 11] = [
     Name::SIGTTIN,
 ];
 
+/// Signals cannot be watched for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot watch for signals: {0}")]
+pub struct ForegroundError(#[from] nix::Error);
+
 /// The state in which a container is waited for: signals arrive at a descriptor. Begun before the sandbox is started, so
 /// that none is lost.
 #[derive(Debug)]
@@ -42,7 +50,7 @@ impl Foreground {
     /// # Errors
     ///
     /// The system's: no free descriptors.
-    pub fn begin() -> io::Result<Self> {
+    pub fn begin() -> Result<Self, ForegroundError> {
         let mut mask = SigSet::all();
         for signal in OWN {
             mask.remove(signal);
@@ -54,22 +62,33 @@ impl Foreground {
         Ok(Self { signals, terminal })
     }
 
+    /// Asks for the container's end. To be done before the container is started: the kernel ends with it, and tells only
+    /// those who have asked by then.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has ended.
+    pub fn watch(sandbox: &mut Sandbox, id: &ContainerId) -> Result<Ticket, SandboxError> {
+        let ticket = sandbox.client.start(Wait { id: id.to_string() }, &[]);
+        ticket.map_err(|source| sandbox.explain(WAIT, source))
+    }
+
     /// Waits for the container's end and passes signals on until then.
     ///
     /// # Errors
     ///
     /// The kernel ends without telling how the container did.
-    pub fn wait(&self, sandbox: &mut Sandbox, id: &ContainerId) -> Result<ExitStatus, SandboxError> {
-        let action = "wait for the container";
-        let ticket = match sandbox.client.start(Wait { id: id.to_string() }, &[]) {
-            Ok(ticket) => ticket,
-            Err(source) => return Err(sandbox.explain(action, source)),
-        };
+    pub fn wait(
+        &self,
+        sandbox: &mut Sandbox,
+        id: &ContainerId,
+        ticket: Ticket,
+    ) -> Result<ExitStatus, SandboxError> {
         loop {
             match sandbox.client.poll::<Wait>(ticket) {
                 Ok(Event::Reply(status)) => return Ok(status),
                 Ok(Event::Nothing) => {}
-                Err(source) => return Err(sandbox.explain(action, source)),
+                Err(source) => return Err(sandbox.explain(WAIT, source)),
             }
             let mut ready = [
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
@@ -81,7 +100,7 @@ impl Foreground {
                 == [false, false, true];
             if polled.is_err() || ended {
                 // The end of the process is seen and no answer is there: none will come.
-                return Err(sandbox.explain(action, ClientError::Closed));
+                return Err(sandbox.explain(WAIT, ClientError::Closed));
             }
             while let Ok(Some(signal)) = self.signals.read_signal() {
                 pass_on(sandbox, id, signal.ssi_signo, signal.ssi_code);

@@ -13,9 +13,6 @@ use crate::bundle::Prepared;
 use crate::launch::{Binaries, Exit, LaunchError, Pending, Process, boot, gofer};
 use crate::state::{Entry, StateError};
 
-/// How long a sandbox may take to start, unless told otherwise.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How a sandbox is started.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -61,6 +61,9 @@ pub(crate) struct Global {
     /// none for containers]
     #[arg(long, global = true, value_name = "WHERE", env = "CLOISTER_OVERLAY")]
     pub(crate) overlay: Option<OverlayArg>,
+    /// How long the sandbox may take to start
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) start_timeout: u64,
     /// Log all system calls with their arguments and results
     #[arg(long, global = true)]
     pub(crate) strace: bool,

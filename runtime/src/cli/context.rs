@@ -1,10 +1,11 @@
 //! What the global flags come to.
 
 use std::fs::File;
+use std::time::Duration;
 
 use cloister_proto::container::Overlay;
 use cloister_runtime::launch::Binaries;
-use cloister_runtime::sandbox::{Options, START_TIMEOUT};
+use cloister_runtime::sandbox::Options;
 use cloister_runtime::state::{StateError, Store};
 
 use super::{Global, Log};
@@ -43,7 +44,7 @@ impl Context {
             log_format: self.global.log_format.name(),
             log_level: if self.global.debug { "debug" } else { "warn" },
             die_with_parent,
-            timeout: START_TIMEOUT,
+            timeout: Duration::from_secs(self.global.start_timeout),
         }
     }
 

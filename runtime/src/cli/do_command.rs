@@ -77,7 +77,7 @@ impl Do {
     fn run_sandbox(self, context: &Context) -> anyhow::Result<u8> {
         let name = self.command.first().cloned().unwrap_or_default();
         let prepared = self.request(context)?.prepare()?;
-        let foreground = Foreground::begin().context("cannot watch for signals")?;
+        let foreground = Foreground::begin()?;
         let id: ContainerId = format!("do-{}", std::process::id()).parse()?;
         let place = tempfile::Builder::new().prefix("cloister-").tempdir().context("cannot make a folder")?;
         let entry = Store::new(place.path().to_owned()).create(&id)?;
@@ -88,6 +88,7 @@ impl Do {
         // Nobody else is to connect; and so nothing is left behind however this process ends.
         drop(entry);
         place.close().context("cannot remove a folder of our own")?;
+        let ticket = Foreground::watch(&mut sandbox, &id)?;
         if let Err(error) = sandbox.client.call(StartContainer { id: id.to_string() }, &[]) {
             if let ClientError::Failed(failure) = &error
                 && let ErrorKind::Execute(errno) = failure.kind
@@ -98,7 +99,7 @@ impl Do {
             }
             return Err(sandbox.explain("start the command", error).into());
         }
-        let status = foreground.wait(&mut sandbox, &id)?;
+        let status = foreground.wait(&mut sandbox, &id, ticket)?;
         sandbox.finish(Duration::from_secs(2));
         Ok(status.code())
     }

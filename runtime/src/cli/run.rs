@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use cloister_runtime::container::start_with;
 use cloister_runtime::foreground::Foreground;
@@ -37,18 +36,19 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let foreground = match self.detach {
-            true => None,
-            false => Some(Foreground::begin().context("cannot watch for signals")?),
-        };
+        let foreground = if self.detach { None } else { Some(Foreground::begin()?) };
         let mut created = self.options.create(context, &self.id, foreground.is_some())?;
         let hooks = created.hooks().cloned();
+        let ticket = match foreground {
+            Some(_) => Some(Foreground::watch(&mut created.sandbox, &self.id)?),
+            None => None,
+        };
         start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref())?;
-        let Some(foreground) = foreground else {
+        let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
             created.release();
             return Ok(ExitCode::SUCCESS);
         };
-        let status = foreground.wait(&mut created.sandbox, &self.id)?;
+        let status = foreground.wait(&mut created.sandbox, &self.id, ticket)?;
         let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
         created.end(Duration::from_secs(2), self.keep);
         if !self.keep

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use cloister_proto::control::Wait as Request;
 use cloister_runtime::container::{ContainerError, connect};
-use cloister_runtime::state::ContainerId;
+use cloister_runtime::state::{ContainerId, StateError, Status};
 
 use super::Context;
 
@@ -22,7 +22,11 @@ impl Wait {
         let action = "wait for";
         let fail = |source| ContainerError::Client { action, id: self.id.clone(), source };
         let entry = context.store()?.peek(&self.id)?;
-        entry.record()?;
+        if entry.record()?.boot.open().is_none() {
+            // How it ended was told to who waited then.
+            let (id, status) = (self.id.clone(), Status::Stopped);
+            return Err(StateError::WrongStatus { id, action, status }.into());
+        }
         let mut client = connect(&entry, action)?;
         client.set_timeout(None).map_err(fail)?;
         let status = client.call(Request { id: self.id.to_string() }, &[]).map_err(fail)?;

@@ -53,11 +53,12 @@ fn end(process: ProcessIdentity) -> bool {
     let Some(pidfd) = process.open() else { return true };
     // Fails only if it has ended.
     let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-    ended(&pidfd)
+    ends_within(&pidfd, DEATH_TIMEOUT)
 }
 
-fn ended(pidfd: &OwnedFd) -> bool {
-    let timeout = Timespec::try_from(DEATH_TIMEOUT).ok();
+/// Whether a process ends within the time-out.
+pub(super) fn ends_within(pidfd: &OwnedFd, timeout: Duration) -> bool {
+    let timeout = Timespec::try_from(timeout).ok();
     let mut ends = [PollFd::new(pidfd, PollFlags::IN)];
     retry_on_intr(|| poll(&mut ends, timeout.as_ref())).is_ok_and(|ready| ready > 0)
 }

@@ -21,7 +21,7 @@ pub fn kill(entry: &Entry, signal: i32, all: bool) -> Result<(), ContainerError>
         // `--all` is for stragglers, and there are none: nothing of a sandbox outlives it.
         Status::Stopped if all => return Ok(()),
         Status::Stopped => {
-            return Err(StateError::WrongStatus { id: entry.id().clone(), action: "signal", status }.into());
+            return Err(StateError::NotRunning(entry.id().clone()).into());
         }
         Status::Created if signal == Name::SIGKILL as i32 => {
             if let Some(boot) = record.boot.open() {

@@ -1,7 +1,10 @@
 //! `state`: where in its life a container is.
 
+use std::time::Duration;
+
 use cloister_proto::control::{ClientError, State, Status as KernelStatus};
 
+use super::delete::ends_within;
 use super::{ContainerError, connect};
 use crate::state::{Entry, OciState, Record, Status};
 
@@ -11,9 +14,7 @@ use crate::state::{Entry, OciState, Record, Status};
 ///
 /// The kernel runs, but does not answer.
 pub fn status(entry: &Entry, record: &Record) -> Result<Status, ContainerError> {
-    if record.boot.open().is_none() {
-        return Ok(Status::Stopped);
-    }
+    let Some(boot) = record.boot.open() else { return Ok(Status::Stopped) };
     let id = entry.id().clone();
     let answer = connect(entry, "ask for the state of").and_then(|mut client| {
         let request = State { id: id.to_string() };
@@ -30,9 +31,9 @@ pub fn status(entry: &Entry, record: &Record) -> Result<Status, ContainerError> 
             KernelStatus::Paused => Status::Paused,
             KernelStatus::Stopped => Status::Stopped,
         }),
-        // It may have ended between the look and the question.
+        // It may have ended between the look and the question, and be seen to hang up a little before it is gone.
         Err(ContainerError::Client { source: ClientError::Closed | ClientError::Transport(_), .. })
-            if record.boot.open().is_none() =>
+            if ends_within(&boot, Duration::from_secs(1)) =>
         {
             Ok(Status::Stopped)
         }

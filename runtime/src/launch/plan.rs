@@ -25,7 +25,7 @@ pub struct Plan {
     pub(super) die_with_parent: bool,
     /// The program with its arguments.
     pub(super) image: Image,
-    /// Descriptor N of the process is the Nth of these. They are all above the numbers that they go to.
+    /// Descriptor N of the process is the Nth of these. They are all above the numbers that they go to, see [`lift`].
     pub(super) descriptors: Vec<OwnedFd>,
 }
 
@@ -146,12 +146,13 @@ impl Image {
 /// Duplicates descriptors to numbers above all that they will have in the process, so that putting them into place
 /// overwrites none of them.
 pub(super) fn lift(descriptors: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>, LaunchError> {
-    let floor = i32::try_from(descriptors.len()).unwrap_or(i32::MAX).max(3);
-    descriptors
-        .iter()
-        .map(|descriptor| fcntl_dupfd_cloexec(descriptor.as_fd(), floor))
-        .collect::<Result<_, _>>()
-        .map_err(LaunchError::system("duplicate descriptors"))
+    descriptors.iter().map(|descriptor| lift_one(descriptor.as_fd(), descriptors.len())).collect()
+}
+
+/// Duplicates a descriptor to a number that is not below `count`.
+pub(super) fn lift_one(descriptor: BorrowedFd<'_>, count: usize) -> Result<OwnedFd, LaunchError> {
+    let floor = i32::try_from(count).unwrap_or(i32::MAX);
+    fcntl_dupfd_cloexec(descriptor, floor).map_err(LaunchError::system("duplicate descriptors"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::child::{Failure, MAX_BINDS, Step};
+use super::plan::lift_one;
 use super::process::Process;
 use super::{LaunchError, Plan, idmap, sys};
 
@@ -26,13 +27,16 @@ impl Pending {
     /// # Errors
     ///
     /// [`LaunchError::Namespaces`] if they cannot be made.
-    pub fn start(plan: Plan) -> Result<Self, LaunchError> {
+    pub fn start(mut plan: Plan) -> Result<Self, LaunchError> {
         if plan.root.binds.len() > MAX_BINDS {
             return Err(LaunchError::Argument { name: plan.name, what: "list serves too many folders" });
         }
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(LaunchError::system("make a socket pair"))?;
+        // Neither may be where the child puts the process' descriptors.
+        let theirs = lift_one(theirs.as_fd(), plan.descriptors.len())?;
+        plan.image.program = lift_one(plan.image.program.as_fd(), plan.descriptors.len())?;
         let process = sys::spawn(&plan, theirs.as_fd()).map_err(|source| namespaces_error(&plan, source))?;
         drop(theirs);
         if plan.has_user_namespace() {

@@ -38,6 +38,9 @@ pub enum StateError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The container cannot get a signal. Its callers look for these words, which are `runc`'s.
+    #[error("cannot signal container {0}: container not running")]
+    NotRunning(ContainerId),
     /// The container is in another state than the command needs.
     #[error("cannot {action} container {id}: it is {status}")]
     WrongStatus {
