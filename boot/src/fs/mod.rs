@@ -4,6 +4,7 @@ pub(crate) mod anon;
 mod byte_ring;
 mod kernfs;
 pub(crate) mod pipe;
+pub(crate) mod proc;
 mod vfs;
 
 pub(crate) use byte_ring::ByteRing;

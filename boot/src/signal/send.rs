@@ -133,7 +133,7 @@ fn queue(
     target: Target<'_>,
     info: SignalInfo,
 ) -> Result<(), Errno> {
-    let limit = state.signal_limit();
+    let limit = process.group.signal_limit();
     let taker = match target {
         Target::Task(task) => {
             let mut signals = task.signals.lock();

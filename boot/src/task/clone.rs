@@ -233,6 +233,7 @@ fn add_to_tree(cx: &SyscallCx<'_>, task: &Arc<Task>, arguments: &CloneArguments)
         process_group: own.process_group,
         session: own.session,
         exit_signal,
+        name: Vec::new(),
         uid: cx.credentials().uid,
         zombie: None,
         is_subreaper: false,

@@ -72,6 +72,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     let Some(process) = tree.process_mut(group.tgid()) else { return };
     process.zombie = Some(status);
     process.uid = cx.task.credentials().uid;
+    process.name = cx.task.name();
     let parent = process.parent;
     signal::wake_orphaned_groups(&tree, &held_groups);
     drop(tree);

@@ -60,6 +60,8 @@ pub(crate) struct Process {
     pub(crate) session: Pid,
     /// What its parent is told by when it ends: usually `SIGCHLD`, 0 for nothing.
     pub(crate) exit_signal: u8,
+    /// The name of its last task, for `/proc`.
+    pub(crate) name: Vec<u8>,
     /// The real user of its last task, for who waits for it.
     pub(crate) uid: u32,
     /// How it ended, until its parent takes note.

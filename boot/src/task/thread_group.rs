@@ -3,7 +3,7 @@
 use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 
-use super::{ExitStatus, Pid};
+use super::{ExitStatus, Pid, Resource, Rlimits};
 use crate::event::WaitQueue;
 use crate::signal::GroupSignals;
 
@@ -13,6 +13,7 @@ use crate::signal::GroupSignals;
 pub(crate) struct ThreadGroup {
     tgid: Pid,
     state: Lock<GroupState, { class::THREAD_GROUP }>,
+    rlimits: Lock<Rlimits, { class::RLIMITS }>,
     /// Woken when a child changes its state (`wait4(2)`).
     pub(crate) child_events: WaitQueue,
     /// Woken when one of its threads ends and others are left (`execve(2)` waits for that).
@@ -34,6 +35,8 @@ pub(crate) struct GroupState {
     pub(crate) ended_threads_time: CpuTime,
     /// The processor time of its children that have ended and were waited for, theirs included.
     pub(crate) children_time: CpuTime,
+    /// How the host's out-of-memory killer should see it, from -1000 (never) to 1000 (first).
+    pub(crate) oom_score_adj: i16,
     leader_status: Option<ExitStatus>,
 }
 
@@ -52,19 +55,13 @@ impl GroupState {
     }
 }
 
-impl GroupState {
-    /// Returns how many signals can be queued for it (`RLIMIT_SIGPENDING`).
-    pub(crate) fn signal_limit(&self) -> usize {
-        4096
-    }
-}
-
 impl ThreadGroup {
     /// Makes a group without threads.
     pub(crate) fn new(tgid: Pid) -> Self {
         Self {
             tgid,
             state: Lock::new(GroupState::default()),
+            rlimits: Lock::default(),
             child_events: WaitQueue::new(),
             thread_events: WaitQueue::new(),
             end_events: WaitQueue::new(),
@@ -72,9 +69,31 @@ impl ThreadGroup {
         }
     }
 
-    /// Makes the group of a process that the one with `_maker` forks.
-    pub(super) fn for_fork(tgid: Pid, _maker: &Self) -> Self {
-        Self::new(tgid)
+    /// Makes the group of a process that the one of `maker` forks.
+    pub(super) fn for_fork(tgid: Pid, maker: &Self) -> Self {
+        let group = Self { rlimits: Lock::new(maker.rlimits()), ..Self::new(tgid) };
+        group.state().oom_score_adj = maker.state().oom_score_adj;
+        group
+    }
+
+    /// Returns its resource limits.
+    pub(crate) fn rlimits(&self) -> Rlimits {
+        *self.rlimits.lock()
+    }
+
+    /// Returns what holds of a resource limit.
+    pub(crate) fn rlimit(&self, resource: Resource) -> u64 {
+        self.rlimits.lock().get(resource).soft
+    }
+
+    /// Returns its resource limits, to be changed.
+    pub(crate) fn rlimits_mut(&self) -> LockGuard<'_, Rlimits> {
+        self.rlimits.lock()
+    }
+
+    /// Returns how many signals can be queued for it (`RLIMIT_SIGPENDING`).
+    pub(crate) fn signal_limit(&self) -> usize {
+        usize::try_from(self.rlimit(Resource::PendingSignals)).unwrap_or(usize::MAX)
     }
 
     /// Returns its id.

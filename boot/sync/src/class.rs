@@ -65,6 +65,8 @@ pub const EPOLL: u8 = 200;
 pub const TIMER: u8 = 210;
 /// Protects an epoll instance's ready list, or the setting of one of its interests; taken by wake-ups.
 pub const EPOLL_READY: u8 = 215;
+/// Protects the resource limits of a process.
+pub const RLIMITS: u8 = 218;
 /// Protects the entries of a wait queue.
 pub const WAIT_QUEUE: u8 = 220;
 /// Protects the timer queue of the sandbox.

@@ -1,0 +1,127 @@
+//! `/proc` itself: files about the kernel, and a directory for each process.
+
+use std::sync::Arc;
+
+use super::text::KernelText;
+use super::{cpuinfo, loadavg, meminfo, pid, stat, sys, uptime};
+use crate::error::Errno;
+use crate::fs::kernfs::{Content, Directory, Entry, KernFs, Link, StaticDirectory};
+use crate::fs::{FileKind, Inode};
+use crate::kernel::{Kernel, RELEASE, VERSION};
+use crate::prelude::errno;
+use crate::task::{Pid, Task};
+
+/// The positions of processes in the directory start here, behind the fixed entries.
+const FIRST_PROCESS: u64 = 256;
+
+/// `/proc` itself.
+#[derive(Debug)]
+pub(super) struct Root {
+    kernel: Arc<Kernel>,
+    fixed: StaticDirectory,
+}
+
+impl Root {
+    /// Makes the directory.
+    pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
+        let mut fixed = StaticDirectory::default();
+        let files: [(&'static str, fn(&Kernel) -> String); 12] = [
+            ("cmdline", |_| "cloister\n".to_owned()),
+            ("cpuinfo", cpuinfo::text),
+            ("devices", |_| DEVICES.to_owned()),
+            ("filesystems", |_| FILE_SYSTEMS.to_owned()),
+            ("interrupts", |_| String::new()),
+            ("loadavg", loadavg::text),
+            ("meminfo", meminfo::text),
+            ("modules", |_| String::new()),
+            ("stat", stat::text),
+            ("swaps", |_| "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned()),
+            ("uptime", uptime::text),
+            ("version", version),
+        ];
+        for (inode, (name, make)) in (0x100..).zip(files) {
+            fixed.add(name, inode, 0o444, KernelText::content(kernel, make));
+        }
+        fixed.add("sys", 0x200, 0o555, sys::directory(kernel));
+        let link = |target| Content::Link(Arc::new(OwnLink { target }));
+        fixed.add("mounts", 0x201, 0o777, link(|_| "self/mounts".to_owned()));
+        fixed.add("net", 0x202, 0o777, link(|_| "self/net".to_owned()));
+        fixed.add("self", 0x203, 0o777, link(|task| task.group().tgid().to_string()));
+        fixed.add(
+            "thread-self",
+            0x204,
+            0o777,
+            link(|task| format!("{}/task/{}", task.group().tgid(), task.tid())),
+        );
+        Self { kernel: Arc::clone(kernel), fixed }
+    }
+}
+
+impl Directory for Root {
+    fn lookup(&self, file_system: &Arc<KernFs>, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
+        match pid::parse(name) {
+            Some(tgid) => pid::process(&self.kernel, file_system, tgid),
+            None => self.fixed.lookup(file_system, name),
+        }
+    }
+
+    fn entries(&self, from: u64) -> Vec<Entry> {
+        let mut entries = self.fixed.entries(from);
+        let first = Pid::try_from(from.saturating_sub(FIRST_PROCESS)).unwrap_or(Pid::MAX);
+        let tree = self.kernel.processes.lock();
+        entries.extend(
+            tree.processes().map(|process| process.group.tgid()).filter(|tgid| *tgid > first).map(|tgid| {
+                Entry {
+                    position: FIRST_PROCESS + u64::from(tgid.unsigned_abs()),
+                    name: tgid.to_string().into_bytes(),
+                    inode: pid::inode(tgid, 0),
+                    kind: FileKind::Directory,
+                }
+            }),
+        );
+        entries
+    }
+}
+
+/// A link whose target depends on who reads it.
+#[derive(Debug)]
+struct OwnLink {
+    target: fn(&Task) -> String,
+}
+
+impl Link for OwnLink {
+    fn target(&self, task: &Task) -> Result<Vec<u8>, Errno> {
+        // Who is outside of the container's processes has no `self`.
+        if task.group().tgid() == 0 { Err(errno::ENOENT) } else { Ok((self.target)(task).into_bytes()) }
+    }
+}
+
+fn version(_kernel: &Kernel) -> String {
+    format!("Linux version {RELEASE} (cloister) {VERSION}\n")
+}
+
+/// The devices that there are.
+const DEVICES: &str = "\
+Character devices:
+  1 mem
+  4 /dev/vc/0
+  5 /dev/tty
+  5 /dev/console
+  5 /dev/ptmx
+ 10 misc
+136 pts
+
+Block devices:
+";
+
+/// The types of file systems that can be mounted.
+const FILE_SYSTEMS: &str = "\
+nodev\tproc
+nodev\tsysfs
+nodev\ttmpfs
+nodev\tdevtmpfs
+nodev\tdevpts
+nodev\tmqueue
+nodev\toverlay
+nodev\t9p
+";
