@@ -213,3 +213,100 @@ impl From<Failure> for Response {
         Self::Error(failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{decode, encode};
+    use crate::container::{ContainerSpec, MountKind, MountSpec, Overlay, ProcessSpec, Rlimit};
+    use crate::control::SignalTarget;
+    use proptest::prelude::*;
+
+    fn process() -> impl Strategy<Value = ProcessSpec> {
+        let bytes =
+            || prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40).prop_map(Into::into), 0..4);
+        let rlimit =
+            any::<(u32, u64, u64)>().prop_map(|(resource, soft, hard)| Rlimit { resource, soft, hard });
+        (bytes(), bytes(), any::<(u32, bool, Option<i32>)>(), prop::collection::vec(rlimit, 0..3)).prop_map(
+            |(args, env, (uid, terminal, oom_score_adj), rlimits)| {
+                let mut process =
+                    ProcessSpec { args, env, rlimits, terminal, oom_score_adj, ..Default::default() };
+                process.user.uid = uid;
+                process
+            },
+        )
+    }
+
+    fn mount() -> impl Strategy<Value = MountSpec> {
+        let kind = prop_oneof![
+            any::<(bool, Option<u64>)>()
+                .prop_map(|(shared, size)| MountKind::Gofer { overlay: Overlay::Memory { size }, shared }),
+            any::<(Option<u64>, u32)>().prop_map(|(size, mode)| MountKind::Tmpfs {
+                size,
+                mode,
+                uid: 0,
+                gid: 1
+            }),
+            Just(MountKind::Proc),
+            Just(MountKind::Cgroup),
+        ];
+        (kind, any::<(Vec<u8>, u64)>()).prop_map(|(kind, (destination, flags))| MountSpec {
+            destination: destination.into(),
+            kind,
+            flags,
+            options: Vec::new(),
+        })
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        prop_oneof![
+            ("[a-z]{1,9}", process(), prop::collection::vec(mount(), 0..4)).prop_map(
+                |(id, process, mounts)| {
+                    let spec = ContainerSpec { process, mounts, ..Default::default() };
+                    CreateContainer { id, spec: Box::new(spec) }.into()
+                }
+            ),
+            any::<(String, i32, i32)>().prop_map(|(id, signal, pid)| Signal {
+                id,
+                signal,
+                target: SignalTarget::Process(pid)
+            }
+            .into()),
+            any::<String>().prop_map(|id| Wait { id }.into()),
+            any::<bool>().prop_map(|on| Strace { on }.into()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn requests_round_trip(id: u64, body in request()) {
+            let envelope = Envelope { id, body };
+            prop_assert_eq!(decode::<Envelope<Request>>(&encode(&envelope).unwrap()).unwrap(), envelope);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let _ = decode::<Envelope<Request>>(&bytes);
+            let _ = decode::<Envelope<Response>>(&bytes);
+        }
+
+        #[test]
+        fn damaged_requests_are_survived(body in request(), at: prop::sample::Index, byte: u8) {
+            let mut bytes = encode(&Envelope { id: 1, body }).unwrap();
+            let at = at.index(bytes.len());
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            let _ = decode::<Envelope<Request>>(&bytes);
+            bytes.truncate(at);
+            prop_assert!(decode::<Envelope<Request>>(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn the_handshake_s_encoding_is_the_same_in_all_versions() {
+        let handshake = Handshake { protocol: 1, build: "b".into() };
+        let bytes = encode(&Envelope { id: 0, body: Request::from(Hello { handshake }) }).unwrap();
+        assert_eq!(bytes, [0, 0, 1, 1, b'b']);
+    }
+}

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::plan::{Image, lift};
-use super::{Binary, Identity, LaunchError, Plan, Root};
+use super::{Binary, Identity, LaunchError, Plan, Root, idmap};
 
 /// User and group id of the kernel, inside its user namespace and, when root starts it, outside as well: `nobody`.
 pub const NOBODY: u32 = 65534;
@@ -74,10 +74,11 @@ fn namespaces() -> u64 {
     u64::try_from(flags).expect("the flags are positive")
 }
 
-/// Root's sandboxes run as nobody; another user's can run only as that user.
+/// Root's sandboxes run as nobody; another user's can run only as that user, as can those of a namespace's superuser
+/// where there is no nobody.
 fn identity() -> Identity {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    if uid.is_root() {
+    if idmap::may_map(NOBODY) {
         Identity { inside: NOBODY, uid: NOBODY, gid: NOBODY, privileged: true }
     } else {
         Identity { inside: NOBODY, uid: uid.as_raw(), gid: gid.as_raw(), privileged: false }

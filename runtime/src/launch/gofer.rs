@@ -6,7 +6,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::CapabilitySet;
 
 use super::plan::{Image, lift};
-use super::{Binary, Bind, Identity, LaunchError, Plan, Root};
+use super::{Binary, Bind, Identity, LaunchError, Plan, Root, idmap};
 
 /// What the gofer serves and where it logs.
 #[derive(Debug)]
@@ -82,7 +82,8 @@ fn user() -> (u64, Identity) {
     if !uid.is_root() {
         flags |= libc::CLONE_NEWUSER;
     }
-    let identity = Identity { inside: 0, uid: uid.as_raw(), gid: gid.as_raw(), privileged: uid.is_root() };
+    let identity =
+        Identity { inside: 0, uid: uid.as_raw(), gid: gid.as_raw(), privileged: idmap::may_map(0) };
     (u64::try_from(flags).expect("the flags are positive"), identity)
 }
 
