@@ -2,9 +2,11 @@
 
 pub(crate) mod anon;
 mod byte_ring;
+pub(crate) mod dev;
 mod kernfs;
 pub(crate) mod pipe;
 pub(crate) mod proc;
+pub(crate) mod sys;
 mod vfs;
 
 pub(crate) use byte_ring::ByteRing;

@@ -1,5 +1,6 @@
 //! Directories of the kernel's own objects.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -37,13 +38,19 @@ pub(crate) struct Entry {
 /// A directory whose entries never change.
 #[derive(Debug, Default)]
 pub(crate) struct StaticDirectory {
-    entries: Vec<(&'static str, u64, u32, Content)>,
+    entries: Vec<(Cow<'static, str>, u64, u32, Content)>,
 }
 
 impl StaticDirectory {
     /// Adds an entry with the inode number `inode` and the lower bits `permissions` of its mode.
-    pub(crate) fn add(&mut self, name: &'static str, inode: u64, permissions: u32, content: Content) {
-        self.entries.push((name, inode, permissions, content));
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        inode: u64,
+        permissions: u32,
+        content: Content,
+    ) {
+        self.entries.push((name.into(), inode, permissions, content));
     }
 }
 
@@ -66,9 +73,13 @@ impl Directory for StaticDirectory {
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {
-        let entry = |(position, (name, inode, _, content)): (u64, &(&'static str, u64, u32, Content))| {
-            Entry { position, name: name.as_bytes().to_vec(), inode: *inode, kind: content.kind() }
-        };
+        let entry =
+            |(position, (name, inode, _, content)): (u64, &(Cow<'static, str>, u64, u32, Content))| Entry {
+                position,
+                name: name.as_bytes().to_vec(),
+                inode: *inode,
+                kind: content.kind(),
+            };
         (1..).zip(&self.entries).filter(|(position, _)| *position > from).map(entry).collect()
     }
 }

@@ -49,7 +49,7 @@ impl Text for Fixed {
 pub(super) fn directory() -> Arc<dyn Directory> {
     let mut directory = StaticDirectory::default();
     for (inode, (name, text)) in (0x300..).zip(FILES) {
-        directory.add(name, inode, 0o444, Content::Text(Arc::new(Fixed(text))));
+        directory.add(*name, inode, 0o444, Content::Text(Arc::new(Fixed(text))));
     }
     Arc::new(directory)
 }

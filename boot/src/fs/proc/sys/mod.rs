@@ -90,7 +90,7 @@ fn subdirectory(kernel: &Arc<Kernel>, values: &[(&'static str, Value)], next_ino
         let Some((name, _)) = path.split_once('/') else {
             let mode = if matches!(value, Value::Settable(..)) { 0o644 } else { 0o444 };
             let text = SysText { kernel: Arc::clone(kernel), value: *value };
-            directory.add(path, inode, mode, Content::Text(Arc::new(text)));
+            directory.add(*path, inode, mode, Content::Text(Arc::new(text)));
             rest = others;
             continue;
         };
