@@ -12,6 +12,7 @@
 //! | [`fs`] | the virtual file system and the file systems below it |
 //! | [`event`] | readiness and wait queues |
 //! | [`time`] | clocks |
+//! | [`security`] | what the process denies itself |
 //! | [`control`] | the control server, and the containers |
 
 mod cli;
@@ -25,6 +26,7 @@ mod log;
 mod mm;
 mod prelude;
 mod rand;
+mod security;
 mod signal;
 mod syscall;
 mod task;

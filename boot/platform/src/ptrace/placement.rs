@@ -1,9 +1,10 @@
 //! Which processors stub processes run on.
 //!
-//! A ptrace stop and its answer are two wake-ups. Between two idle processors each is an interrupt (an exit, in a
-//! virtual machine: 50 µs there and back); on one processor it is a context switch (9 µs, all that a trap costs included). So the tracer stays on one
-//! processor, its *home*, and so does every process that does little between two stops. A guest thread that computes
-//! while another wants to run is let go wherever the host's scheduler puts it, until it stops often again.
+//! A ptrace stop and its answer are two wake-ups. Between two idle processors each is an interrupt, which in a virtual
+//! machine is an exit: 50 µs there and back. On one processor it is a context switch: 9 µs, with all that a trap costs.
+//! So the tracer stays on one processor, its *home*, and so does every process that does little between two stops. A
+//! guest thread that computes while another wants to run is let go wherever the host's scheduler puts it, until it
+//! stops often again.
 //!
 //! Affinities are set only when they change, so a thread whose role does not change pays nothing.
 
