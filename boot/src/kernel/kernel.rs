@@ -12,6 +12,7 @@ use crate::control::Containers;
 use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
+use crate::fs::host::HostFiles;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
@@ -61,6 +62,8 @@ pub(crate) struct Kernel {
     pub(crate) reactor: Arc<Reactor>,
     /// The file systems of files without a name.
     pub(crate) anon_files: AnonFiles,
+    /// The descriptors of the host that are files of the guest.
+    pub(crate) host_files: HostFiles,
     /// The right to have epoll instances watch each other.
     pub(crate) epoll_nesting: Nesting,
     /// The log of system calls.
@@ -92,6 +95,7 @@ impl Kernel {
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),
             anon_files: AnonFiles::default(),
+            host_files: HostFiles::default(),
             epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),

@@ -108,6 +108,15 @@ pub(crate) trait FileOps: Any + Send + Sync + Debug {
         None
     }
 
+    /// Returns the position, for files that share it with processes of the host; then it takes the place of the open
+    /// file's own.
+    fn outer_position(&self) -> Option<u64> {
+        None
+    }
+
+    /// Moves the position that [`FileOps::outer_position`] returns.
+    fn set_outer_position(&self, _position: u64) {}
+
     /// Finds data or a hole (`SEEK_DATA`, `SEEK_HOLE`), in a file of `size` bytes. By default all is data.
     fn seek(&self, offset: u64, whence: Whence, size: u64) -> Result<u64, Errno> {
         match whence {
