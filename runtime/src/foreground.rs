@@ -2,12 +2,16 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-use cloister_proto::control::{ClientError, Event, ExitStatus, Signal, SignalTarget, Ticket, Wait};
+use cloister_proto::control::{
+    ClientError, Event, ExitStatus, Processes, Signal as Request, SignalTarget, Ticket, Wait,
+};
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::sandbox::{Sandbox, SandboxError};
@@ -111,15 +115,45 @@ impl Foreground {
 
 /// Passes a signal on: what the terminal sent goes to its foreground group, what a process sent to the first process.
 fn pass_on(sandbox: &mut Sandbox, id: &ContainerId, number: u32, code: i32) {
-    let Ok(signal) = i32::try_from(number) else { return };
-    // Blocked only so that restoring the terminal from the background does not stop us.
-    if signal == Name::SIGTTOU as i32 {
-        return;
-    }
+    let Some(signal) = i32::try_from(number).ok().and_then(|number| Name::try_from(number).ok()) else {
+        // A real-time signal: those have no names.
+        let signal = i32::try_from(number).unwrap_or_default();
+        return send(sandbox, id, signal, SignalTarget::Init);
+    };
     let from_kernel = code > 0;
-    let target = if from_kernel { SignalTarget::ForegroundGroup } else { SignalTarget::Init };
+    match signal {
+        // Blocked only so that restoring the terminal from the background does not stop us.
+        Name::SIGTTOU => {}
+        // A shell sends it to wake its job, all of which was stopped.
+        Name::SIGCONT => send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup),
+        Name::SIGTSTP if from_kernel => {
+            send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup);
+            if is_stopped(sandbox, id) {
+                // Our own shell is to see a stopped job, as without a sandbox. A job of a shell in the sandbox is not ours.
+                let _ = kill_process(getpid(), Signal::STOP);
+            }
+        }
+        _ if from_kernel => send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup),
+        _ => send(sandbox, id, signal as i32, SignalTarget::Init),
+    }
+}
+
+fn send(sandbox: &mut Sandbox, id: &ContainerId, signal: i32, target: SignalTarget) {
     // The container may have ended; its end is told by the wait.
-    let _ = sandbox.client.call(Signal { id: id.to_string(), signal, target }, &[]);
+    let _ = sandbox.client.call(Request { id: id.to_string(), signal, target }, &[]);
+}
+
+/// Whether the container's first process is stopped, or is so in a moment: it takes one for a signal to have its effect.
+fn is_stopped(sandbox: &mut Sandbox, id: &ContainerId) -> bool {
+    for _ in 0..5 {
+        let Ok(reply) = sandbox.client.call(Processes { id: id.to_string() }, &[]) else { return false };
+        let first = reply.processes.iter().find(|process| process.ppid == 0);
+        if first.is_some_and(|first| first.state == b'T') {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 impl Drop for Foreground {

@@ -119,6 +119,7 @@ impl Sandbox {
             gofer::Options {
                 binds: prepared.binds,
                 log: own_log.as_fd(),
+                log_level: options.log_level,
                 die_with_parent: options.die_with_parent,
             },
         )?;

@@ -115,7 +115,6 @@ pub(crate) enum Command {
     Delete(delete::Delete),
     List(list::List),
     Wait(wait::Wait),
-    #[command(hide = true)]
     Ps(ps::Ps),
     #[command(hide = true)]
     Exec(exec::Exec),

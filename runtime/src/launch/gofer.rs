@@ -15,6 +15,8 @@ pub struct Options<'a> {
     pub binds: Vec<Bind>,
     /// Where errors and the log go.
     pub log: BorrowedFd<'a>,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub log_level: &'a str,
     /// Whether the gofer is killed when the starting thread ends.
     pub die_with_parent: bool,
 }
@@ -29,7 +31,8 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         .map_err(|source| LaunchError::System { action: "open /dev/null", source })?;
     let mut kernel_ends = Vec::new();
     let mut own_ends = Vec::new();
-    let mut arguments: Vec<String> = vec!["--log-fd".into(), "2".into()];
+    let mut arguments: Vec<String> =
+        ["--log-fd", "2", "--log-level", options.log_level].map(Into::into).into();
     for (number, bind) in options.binds.iter().enumerate() {
         let (kernel_end, own_end) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)

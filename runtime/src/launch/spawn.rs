@@ -253,6 +253,7 @@ mod tests {
         let options = gofer::Options {
             binds: vec![bind, Bind::new(file, false, true)],
             log: output.as_fd(),
+            log_level: "warn",
             die_with_parent: true,
         };
         let (plan, ends) = gofer::plan(this_program(), options).unwrap();
@@ -295,6 +296,7 @@ mod tests {
         let options = gofer::Options {
             binds: vec![Bind::new(c"/nonexistent/root".into(), true, true)],
             log: output.as_fd(),
+            log_level: "warn",
             die_with_parent: true,
         };
         let (plan, _ends) = gofer::plan(this_program(), options).unwrap();

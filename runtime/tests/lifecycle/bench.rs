@@ -113,12 +113,12 @@ impl Bench {
             let name = entry.unwrap().file_name();
             assert!(!name.to_string_lossy().starts_with("cloister-"), "{name:?}");
         }
-        let mine = self.children();
+        let mine = self.processes();
         assert!(mine.is_empty(), "processes are left: {mine:?}");
     }
 
     /// Processes of sandboxes that this test started: each has a descriptor of its folder's files open.
-    fn children(&self) -> Vec<PathBuf> {
+    pub(crate) fn processes(&self) -> Vec<PathBuf> {
         let folder = self.folder.path();
         let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         processes

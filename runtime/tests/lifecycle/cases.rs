@@ -1,6 +1,7 @@
 //! The cases.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub(crate) const ALL: [(&str, fn()); 16] = [
 ];
 
 fn verbs_in_order() {
-    let bench = Bench::new(&["sleep"]);
+    let bench = Bench::new(&["linger"]);
     let pid_file = bench.text("pid");
     bench.succeeds(&["create", "--pid-file", &pid_file, "c"]);
     let state = bench.state("c");
@@ -45,8 +46,6 @@ fn verbs_in_order() {
     assert!(bench.succeeds(&["list"]).contains("running"));
     assert_eq!(bench.succeeds(&["list", "-q"]), "c\n");
     let mut wait = bench.command(&["wait", "c"]).spawn().unwrap();
-    // The wait must be under way when the signal comes: the kernel of this test ends at once.
-    std::thread::sleep(Duration::from_millis(300));
     bench.succeeds(&["kill", "c", "HUP"]);
     assert_eq!(wait.wait().unwrap().code(), Some(129));
     bench.until("the end is seen", || bench.state("c")["status"] == "stopped");
@@ -150,13 +149,14 @@ fn do_passes_output_and_exit_code() {
 
 fn do_leaves_nothing_when_killed() {
     let bench = Bench::new(&[]);
-    let mut command = bench.command(&["do", "sleep"]).stdout(Stdio::piped()).spawn().unwrap();
-    // The folder of the start is gone once the kernel runs.
-    std::thread::sleep(Duration::from_millis(500));
+    let mut command = bench.command(&["do", "call", "!"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = command.stdout.take().unwrap();
+    output.read_exact(&mut [0]).unwrap();
     command.kill().unwrap();
     assert_eq!(command.wait().unwrap().signal(), Some(9));
     // The sandbox had our pipe as its output: it reads as ended when nobody has it any more.
-    std::io::copy(&mut command.stdout.take().unwrap(), &mut std::io::sink()).unwrap();
+    assert_eq!(output.read(&mut [0]).unwrap(), 0);
+    bench.until("the sandbox is gone", || bench.processes().is_empty());
     bench.assert_clean();
 }
 

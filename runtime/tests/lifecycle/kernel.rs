@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `exit N` | exits with code N when it is started |
 //! | `say TEXT` | writes TEXT to its standard output and exits |
+//! | `call TEXT` | writes TEXT to its standard output and runs until a signal comes |
 //! | `sleep` | runs until a signal comes |
+//! | `linger` | runs until a signal has come and somebody waits |
 //! | `missing` | cannot be executed |
 //!
 //! And the platform's name says how the kernel itself is: `hangs`, `lies`, `refuses`, `crashes`, or well.
@@ -27,6 +29,7 @@ struct Kernel {
     /// Kept open: the file server ends when they are closed.
     _gofer: Vec<OwnedFd>,
     started: bool,
+    signaled: Option<ExitStatus>,
     ended: Option<ExitStatus>,
     /// Connection and request of each that waits.
     waiting: Vec<(usize, u64)>,
@@ -126,11 +129,13 @@ impl Kernel {
                 ContainerState { status, init: 1 }.into()
             }
             Request::Signal(signal) => {
-                self.ended = Some(ExitStatus::Signaled(u8::try_from(signal.signal).unwrap()));
+                self.signaled = Some(ExitStatus::Signaled(u8::try_from(signal.signal).unwrap()));
+                self.end_if_due();
                 Done.into()
             }
             Request::Wait(_) => {
                 self.waiting.push(waiter);
+                self.end_if_due();
                 return None;
             }
             other => Failure::new(ErrorKind::Unsupported, format!("{} is not played", other.name())).into(),
@@ -138,16 +143,23 @@ impl Kernel {
         Some(response)
     }
 
+    fn end_if_due(&mut self) {
+        let lingers = self.args.first().is_some_and(|what| what == "linger");
+        if !lingers || !self.waiting.is_empty() {
+            self.ended = self.ended.or(self.signaled);
+        }
+    }
+
     fn start(&mut self) -> Response {
         self.started = true;
         let mut args = self.args.iter().map(String::as_str);
         match (args.next(), args.next()) {
             (Some("exit"), Some(code)) => self.ended = Some(ExitStatus::Exited(code.parse().unwrap())),
-            (Some("say"), Some(text)) => {
+            (Some(what @ ("say" | "call")), Some(text)) => {
                 rustix::io::write(self.output.as_ref().unwrap(), text.as_bytes()).unwrap();
-                self.ended = Some(ExitStatus::Exited(0));
+                self.ended = (what == "say").then_some(ExitStatus::Exited(0));
             }
-            (Some("sleep"), _) => {}
+            (Some("sleep" | "linger"), _) => {}
             _ => {
                 let message = "no such file or directory";
                 return Failure::new(ErrorKind::Execute(libc::ENOENT), message).into();
