@@ -8,6 +8,7 @@
 //! | [`syscall`] | the system call table, and a file for each family of handlers |
 //! | [`task`] | tasks, thread groups, credentials, the process tree |
 //! | [`signal`] | signals |
+//! | [`loader`] | programs: from a file to an address space |
 //! | [`mm`] | address spaces, and access to guest memory |
 //! | [`fs`] | the virtual file system and the file systems below it |
 //! | [`event`] | readiness and wait queues |
@@ -22,6 +23,7 @@ mod error;
 mod event;
 mod fs;
 mod kernel;
+mod loader;
 mod log;
 mod mm;
 mod prelude;

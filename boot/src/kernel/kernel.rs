@@ -13,6 +13,7 @@ use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::fs::host::HostFiles;
+use crate::loader::VdsoObject;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
@@ -54,6 +55,8 @@ pub(crate) struct Kernel {
     pub(crate) containers: Containers,
     /// The virtual file system.
     pub(crate) vfs: Vfs,
+    /// The kernel's code in user space.
+    pub(crate) vdso: VdsoObject,
     /// The tasks that were woken.
     pub(crate) run_queue: RunQueue,
     /// What is to happen at a time.
@@ -91,6 +94,7 @@ impl Kernel {
             processes: ProcessTree::default(),
             containers: Containers::default(),
             vfs: Vfs::default(),
+            vdso: VdsoObject::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),

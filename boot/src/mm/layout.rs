@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::PAGE_BYTES;
-use crate::error::Errno;
+use crate::rand::random_u64;
 
 /// The gap that is kept free below memory that grows down.
 pub(crate) const STACK_GUARD_BYTES: u64 = 256 * PAGE_BYTES;
@@ -48,20 +48,12 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Chooses places in `range` for a program whose stack may grow to `stack_limit` bytes.
-    ///
-    /// # Errors
-    ///
-    /// If the host gives no random numbers.
-    pub(crate) fn choose(
-        range: Range<u64>,
-        stack_limit: u64,
-        randomization: Randomization,
-    ) -> Result<Self, Errno> {
+    pub(crate) fn choose(range: Range<u64>, stack_limit: u64, randomization: Randomization) -> Self {
         let random = match randomization {
-            Randomization::On => random_numbers()?,
+            Randomization::On => [(); 4].map(|()| random_u64()),
             Randomization::Off => [0; 4],
         };
-        Ok(Self::from_random(range, stack_limit, random))
+        Self::from_random(range, stack_limit, random)
     }
 
     fn from_random(range: Range<u64>, stack_limit: u64, random: [u64; 4]) -> Self {
@@ -93,26 +85,6 @@ pub(crate) fn page_up(address: u64) -> Option<u64> {
 /// Returns whether `address` is the start of a page.
 pub(crate) const fn is_page(address: u64) -> bool {
     address.is_multiple_of(PAGE_BYTES)
-}
-
-fn random_numbers() -> Result<[u64; 4], Errno> {
-    let mut numbers = [0_u64; 4];
-    fill_random(zerocopy::IntoBytes::as_mut_bytes(&mut numbers))?;
-    Ok(numbers)
-}
-
-/// Fills `into` with the host's random numbers.
-///
-/// # Errors
-///
-/// `EIO` if the host gives none.
-pub(crate) fn fill_random(into: &mut [u8]) -> Result<(), Errno> {
-    use rustix::rand::{GetRandomFlags, getrandom};
-    let mut done = 0;
-    while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        done += getrandom(rest, GetRandomFlags::empty()).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

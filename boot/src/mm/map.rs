@@ -5,7 +5,7 @@ use std::ops::Range;
 use cloister_platform::Protection;
 
 use super::gaps;
-use super::layout::{is_page, page_down};
+use super::layout::{is_page, page_down, page_up};
 use super::mm::MmState;
 use super::{Mm, Vma, VmaFlags};
 use crate::error::{Fail, fail};
@@ -68,6 +68,16 @@ impl Mm {
         self.map_on_host(&range, &vma)?;
         _replaced = state.insert(range, vma);
         Ok(())
+    }
+
+    /// Returns where a new mapping of `len` bytes would go, for the program loader.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if there is no room.
+    pub(crate) fn find_gap(&self, len: u64) -> Result<u64, Fail> {
+        let len = page_up(len).ok_or(fail(errno::ENOMEM, "too large"))?;
+        self.state().find_gap(len).ok_or(fail(errno::ENOMEM, "no gap is large enough"))
     }
 
     /// Touches the pages of `range`, so that no page fault is left to happen (`MAP_POPULATE`, `mlock(2)`). Failures are no

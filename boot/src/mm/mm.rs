@@ -48,16 +48,12 @@ pub(super) struct MmState {
 
 impl Mm {
     /// Wraps an address space that holds nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// If the host gives no random numbers.
     pub(crate) fn new(
         space: Arc<dyn AddressSpace>,
         limits: MemoryLimits,
         randomization: Randomization,
-    ) -> Result<Arc<Self>, Errno> {
-        let layout = Layout::choose(space.range(), limits.stack, randomization)?;
+    ) -> Arc<Self> {
+        let layout = Layout::choose(space.range(), limits.stack, randomization);
         let state = MmState {
             vmas: SegmentMap::default(),
             totals: Totals::default(),
@@ -68,7 +64,7 @@ impl Mm {
             default_flags: VmaFlags::empty(),
             program: ProgramInfo::default(),
         };
-        Ok(Arc::new(Self { space, state: Lock::new(state) }))
+        Arc::new(Self { space, state: Lock::new(state) })
     }
 
     /// Returns the platform's side.

@@ -26,7 +26,7 @@ mod user_memory;
 mod vma;
 
 pub(crate) use advice::{Advice, Only};
-pub(crate) use layout::{Layout, Randomization, fill_random, is_page, page_down, page_up};
+pub(crate) use layout::{Layout, Randomization, is_page, page_down, page_up};
 pub(crate) use limits::MemoryLimits;
 pub(crate) use lock::LockAll;
 pub(crate) use map::Placement;

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
+use rustix::io::pwrite;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Errno;
@@ -25,6 +26,8 @@ pub(crate) enum ObjectOwner {
     Anonymous,
     /// A System V shared memory segment with this key.
     SystemV(i32),
+    /// The kernel's code in user space.
+    Kernel,
 }
 
 /// A host file that mappings show.
@@ -62,6 +65,20 @@ impl MemoryObject {
         Self::new(Arc::new(host), owner)
     }
 
+    /// Makes memory that holds `bytes`, for mappings to show.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub(crate) fn with_bytes(bytes: &[u8]) -> Result<Arc<Self>, Errno> {
+        let object = Self::with_len(bytes.len() as u64, ObjectOwner::Kernel)?;
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            done += pwrite(object.host(), rest, done as u64).map_err(from_host)?;
+        }
+        Ok(object)
+    }
+
     fn new(host: Arc<OwnedFd>, owner: ObjectOwner) -> Result<Arc<Self>, Errno> {
         let stat = fstat(&host).map_err(from_host)?;
         let key = ObjectKey { device: stat.st_dev, inode: stat.st_ino };
@@ -87,7 +104,7 @@ impl MemoryObject {
     pub(crate) fn file(&self) -> Option<&Arc<OpenFile>> {
         match &self.owner {
             ObjectOwner::File(file) => Some(file),
-            ObjectOwner::Anonymous | ObjectOwner::SystemV(_) => None,
+            ObjectOwner::Anonymous | ObjectOwner::SystemV(_) | ObjectOwner::Kernel => None,
         }
     }
 }
