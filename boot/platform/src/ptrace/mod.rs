@@ -6,7 +6,7 @@
 //! | `start` | the first stub process, from which all others are forked |
 //! | `filter` | their seccomp filter |
 //! | `clock`, `host_vdso` | what the guest's vDSO finds |
-//! | `tracer` | the tables, and how helpers are made to do things |
+//! | `tracer`, `tables` | how helpers are made to do things; what is known of the processes |
 //! | `space`, `thread` | the platform's objects |
 //! | `placement` | which processors they run on |
 //! | `run`, `signal` | the loop: what stops mean, and how to sleep |
@@ -16,7 +16,7 @@
 //!
 //! An address space is a *helper*: a process that never runs guest code and stays in a ptrace stop, except for a
 //! moment when the platform has it make a system call on the memory that it holds. A guest thread is a process that
-//! shares all with the helper ([`CLONE_VM`, …](filter)) and always runs under `PTRACE_SYSEMU`. All are children and
+//! shares all with the helper (`CLONE_VM`, …) and always runs under `PTRACE_SYSEMU`. All are children and
 //! tracees of the host thread that made the platform, and die with it (`PTRACE_O_EXITKILL`).
 //!
 //! # Host threads
@@ -39,6 +39,7 @@ mod signal;
 mod space;
 mod start;
 mod sys;
+mod tables;
 mod thread;
 mod tracer;
 
@@ -82,8 +83,10 @@ impl Platform {
         let helper = started.pid;
         let tracer = Arc::new(Tracer::new(layout, started)?);
         let empty = Space::new(Arc::clone(&tracer), helper);
-        let vdso = start::prepare(&empty, &layout).map_err(to_io)?;
-        let clock = Clock::new(&empty, &layout, vdso.as_ref())?;
+        let clock = start::prepare(&empty, &layout)
+            .map_err(to_io)
+            .and_then(|vdso| Clock::new(&empty, &layout, vdso.as_ref()))
+            .inspect_err(|_| tracer.kill_all())?;
         Ok(Self { tracer, empty, clock, sleeper })
     }
 }

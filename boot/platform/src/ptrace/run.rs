@@ -8,7 +8,8 @@ use rustix::process::Pid;
 use super::placement;
 use super::signal::Sleeper;
 use super::sys;
-use super::tracer::{Request, Stop, Tracer};
+use super::tables::{Request, Stop};
+use super::tracer::Tracer;
 use crate::{Exception, Supervisor, Trap};
 
 /// The bit that marks the signal of a stop by `PTRACE_SYSEMU` (`PTRACE_O_TRACESYSGOOD`).
@@ -20,9 +21,9 @@ const SI_KERNEL: i32 = 0x80;
 
 /// Runs guest threads until `supervisor` is finished.
 pub(super) fn run(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) -> std::io::Result<()> {
-    tracer.state().placement.settle();
+    tracer.tables().placement.settle();
     let result = run_settled(tracer, sleeper, supervisor);
-    tracer.state().placement.leave();
+    tracer.tables().placement.leave();
     result
 }
 
@@ -57,21 +58,21 @@ impl Tracer {
         timeout: Option<Duration>,
     ) -> std::io::Result<()> {
         let (timeout, is_reviewed) = {
-            let mut state = self.state();
-            let limit = state.let_go_busy().then_some(placement::PATIENCE);
+            let mut tables = self.tables();
+            let limit = tables.let_go_busy().then_some(placement::PATIENCE);
             let timeout = timeout.into_iter().chain(limit).min();
-            (timeout, state.placement.review())
+            (timeout, tables.placement.review())
         };
         let result = sleeper.sleep([supervisor.event_fd(), self.wake_fd()], timeout);
         if is_reviewed {
-            self.state().placement.settle();
+            self.tables().placement.settle();
         }
         result
     }
 
     /// Lets a stopped guest thread run until its next trap.
     pub(super) fn resume(&self, pid: Pid, registers: &Registers) {
-        if !self.state().note_resume(pid) {
+        if !self.tables().note_resume(pid) {
             return;
         }
         // A failure means that the thread was killed: its death is reported by a wait.
@@ -80,7 +81,7 @@ impl Tracer {
 
     /// Asks a running guest thread to stop.
     pub(super) fn interrupt(&self, pid: Pid) {
-        match self.state().thread(pid) {
+        match self.tables().thread(pid) {
             Some(entry) if entry.is_running() => entry.is_interrupt_wanted = true,
             _ => return,
         }
@@ -89,17 +90,17 @@ impl Tracer {
 
     /// Hands a stop to the kernel if it is a trap, and lets the thread go on if it is not.
     fn handle(&self, stop: Stop) {
-        let was_interrupt_wanted = match self.state().thread(stop.pid) {
+        let was_interrupt_wanted = match self.tables().thread(stop.pid) {
             Some(entry) => std::mem::take(&mut entry.is_interrupt_wanted),
             None => return,
         };
         match self.trap_of(stop, was_interrupt_wanted) {
             Ok(Some((trap, registers))) => {
-                let Some(handler) = self.state().note_stop(stop.pid) else { return };
+                let Some(handler) = self.tables().note_stop(stop.pid) else { return };
                 handler.on_trap(trap, &registers);
             }
             Ok(None) => {
-                if let Some(entry) = self.state().thread(stop.pid) {
+                if let Some(entry) = self.tables().thread(stop.pid) {
                     entry.is_interrupt_wanted = was_interrupt_wanted;
                 }
                 let _ = sys::continue_emulated(stop.pid);

@@ -35,7 +35,7 @@ impl Space {
     /// Makes a copy.
     pub(super) fn copy(&self) -> Result<Self, Errno> {
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
-        self.tracer.add_helper(helper, self.helper);
+        self.tracer.tables().add_helper(helper, self.helper);
         Ok(Self::new(Arc::clone(&self.tracer), helper))
     }
 
@@ -162,7 +162,7 @@ impl AddressSpace for Space {
         let pid = self.tracer.clone_helper(self.helper, CLONE_THREAD_FLAGS)?;
         let thread = Arc::new(GuestThread::new(Arc::clone(&self.tracer), pid));
         let tracer = Arc::clone(&self.tracer);
-        tracer.state().add_thread(pid, handler, self);
+        tracer.tables().add_thread(pid, handler, self);
         // A helper never touches these registers, so without `fpu` they are as after an execve(2): initial.
         if let Some(fpu) = fpu
             && let Err(error) = thread.set_fpu(fpu)
@@ -176,7 +176,7 @@ impl AddressSpace for Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        self.tracer.kill_helper(self.helper);
+        self.tracer.tables().kill_helper(self.helper);
     }
 }
 

@@ -7,7 +7,8 @@ use cloister_sync::{Lock, class};
 use rustix::process::Pid;
 
 use super::sys;
-use super::tracer::{Request, Tracer};
+use super::tables::Request;
+use super::tracer::Tracer;
 use crate::{CpuTime, FpuState, Thread};
 
 /// A handle of a guest thread. What the platform itself needs of it is in the tracer's tables until it ends.
@@ -26,7 +27,7 @@ impl GuestThread {
 
     /// Returns whether the host thread is there, under its number.
     fn is_known(&self) -> bool {
-        self.tracer.state().thread(self.pid).is_some()
+        self.tracer.tables().thread(self.pid).is_some()
     }
 }
 

@@ -1,0 +1,218 @@
+//! What the tracer knows of the stub processes.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use cloister_abi::Registers;
+use rustix::process::{Pid, Signal};
+
+use super::placement::{Habit, Place, Placement};
+use super::space::Space;
+use super::sys::Status;
+use crate::TrapHandler;
+
+/// A guest thread as the tracer knows it.
+pub(super) struct Entry {
+    /// Who gets its traps.
+    pub(super) handler: Arc<dyn TrapHandler>,
+    /// Its memory, which lives at least as long.
+    pub(super) space: Arc<Space>,
+    /// Whether it was resumed and has not stopped since; [`Tables::running`] counts these.
+    is_running: bool,
+    /// How it is used, for its placement.
+    habit: Habit,
+    /// Whether [`Thread::interrupt`](crate::Thread::interrupt) asked for a stop that has not come.
+    pub(super) is_interrupt_wanted: bool,
+}
+
+impl Entry {
+    /// Returns whether it was resumed and has not stopped since.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("is_running", &self.is_running).finish_non_exhaustive()
+    }
+}
+
+/// A ptrace stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    pub(super) pid: Pid,
+    pub(super) signal: i32,
+    pub(super) event: i32,
+}
+
+/// What another host thread wants done.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// [`Thread::resume`](crate::Thread::resume).
+    Resume(Pid, Box<Registers>),
+    /// [`Thread::interrupt`](crate::Thread::interrupt).
+    Interrupt(Pid),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// The guest threads that were not ended.
+    threads: HashMap<Pid, Entry>,
+    /// How many of them run.
+    running: usize,
+    /// The helpers of living address spaces, and where they were placed.
+    helpers: HashMap<Pid, Place>,
+    pub(super) placement: Placement,
+    /// Processes that were killed and will be reaped.
+    dying: HashSet<Pid>,
+    /// Stops that came up while another process was waited for.
+    pub(super) stops: VecDeque<Stop>,
+    /// Guest threads that died without being asked to, with the signal.
+    pub(super) gone: VecDeque<(Entry, i32)>,
+    pub(super) requests: Vec<Request>,
+}
+
+impl Tables {
+    /// Takes the first helper into new tables.
+    pub(super) fn new(helper: Pid) -> Self {
+        Self { helpers: HashMap::from([(helper, Place::Anywhere)]), ..Self::default() }
+    }
+
+    /// Brings a helper home, if its address space lives.
+    pub(super) fn bring_helper_home(&mut self, helper: Pid) -> Option<()> {
+        let place = self.helpers.get_mut(&helper)?;
+        self.placement.bring_home(helper, place);
+        Some(())
+    }
+
+    /// Takes `helper`, which `of` made, into the tables.
+    pub(super) fn add_helper(&mut self, helper: Pid, of: Pid) {
+        let place = self.helpers.get(&of).copied().unwrap_or(Place::Anywhere);
+        self.helpers.insert(helper, place);
+    }
+
+    /// Kills a helper, and thereby its address space if no thread is left in it.
+    pub(super) fn kill_helper(&mut self, helper: Pid) {
+        if self.helpers.remove(&helper).is_some() {
+            self.dying.insert(helper);
+            kill(helper);
+        }
+    }
+
+    /// Kills a guest thread; no trap of it will be handled. What is returned may come back here when it is dropped.
+    #[must_use]
+    pub(super) fn kill_thread(&mut self, thread: Pid) -> Option<Entry> {
+        let entry = self.remove_thread(thread)?;
+        self.stops.retain(|stop| stop.pid != thread);
+        self.dying.insert(thread);
+        kill(thread);
+        Some(entry)
+    }
+
+    /// Kills all processes. Returns those that are to be reaped, and what to drop, as [`Tables::kill_thread`].
+    #[must_use]
+    pub(super) fn kill_all(&mut self) -> (HashSet<Pid>, Vec<Entry>) {
+        let threads = std::mem::take(&mut self.threads);
+        let helpers = std::mem::take(&mut self.helpers);
+        self.running = 0;
+        let mut left = std::mem::take(&mut self.dying);
+        for pid in threads.keys().chain(helpers.keys()) {
+            kill(*pid);
+            left.insert(*pid);
+        }
+        let gone = self.gone.drain(..).map(|(entry, _)| entry);
+        (left, threads.into_values().chain(gone).collect())
+    }
+
+    /// Takes note of a report; returns it if it is a stop.
+    pub(super) fn take_note(&mut self, pid: Pid, status: Status) -> Option<Stop> {
+        match status {
+            Status::Stopped { signal, event } => Some(Stop { pid, signal, event }),
+            Status::Dead { signal } => {
+                self.bury(pid, signal);
+                None
+            }
+        }
+    }
+
+    /// Returns a guest thread that was not ended.
+    pub(super) fn thread(&mut self, pid: Pid) -> Option<&mut Entry> {
+        self.threads.get_mut(&pid)
+    }
+
+    /// Takes a guest thread into the tables, stopped, as its helper made it.
+    pub(super) fn add_thread(&mut self, pid: Pid, handler: Arc<dyn TrapHandler>, space: Arc<Space>) {
+        let place = self.helpers.get(&space.helper()).copied().unwrap_or(Place::Anywhere);
+        let habit = Habit::new(place);
+        let entry = Entry { handler, space, is_running: false, habit, is_interrupt_wanted: false };
+        self.threads.insert(pid, entry);
+    }
+
+    fn remove_thread(&mut self, pid: Pid) -> Option<Entry> {
+        let entry = self.threads.remove(&pid)?;
+        self.running -= usize::from(entry.is_running);
+        Some(entry)
+    }
+
+    /// Takes note that a stopped thread is about to run. Returns whether it is: it may be gone, or run already by a
+    /// mistake of the kernel's.
+    pub(super) fn note_resume(&mut self, pid: Pid) -> bool {
+        match self.threads.get_mut(&pid) {
+            Some(entry) if !entry.is_running => {
+                entry.is_running = true;
+                self.placement.resume(pid, &mut entry.habit, self.running == 0);
+                self.running += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note that a running thread stopped; returns who handles that.
+    pub(super) fn note_stop(&mut self, pid: Pid) -> Option<Arc<dyn TrapHandler>> {
+        let entry = self.threads.get_mut(&pid)?;
+        self.running -= usize::from(std::mem::take(&mut entry.is_running));
+        entry.habit.note_stop();
+        Some(Arc::clone(&entry.handler))
+    }
+
+    /// Lets threads go that compute while others want to run. Returns whether to look again soon.
+    pub(super) fn let_go_busy(&mut self) -> bool {
+        if self.running < 2 {
+            return false;
+        }
+        if !self.placement.is_time_to_look() {
+            return true;
+        }
+        let mut is_any_left = false;
+        for (pid, entry) in self.threads.iter_mut().filter(|(_, entry)| entry.is_running) {
+            self.placement.let_go_if_busy(*pid, &mut entry.habit);
+            is_any_left |= !entry.habit.is_let_go();
+        }
+        is_any_left
+    }
+
+    /// Forgets a process that was reaped: its id may soon be another's.
+    fn bury(&mut self, pid: Pid, signal: i32) {
+        self.stops.retain(|stop| stop.pid != pid);
+        self.dying.remove(&pid);
+        if let Some(entry) = self.remove_thread(pid) {
+            self.gone.push_back((entry, signal));
+        }
+        if self.helpers.remove(&pid).is_some() {
+            // Nothing can be done in its address space any more.
+            for (thread, entry) in &self.threads {
+                if entry.space.helper() == pid {
+                    kill(*thread);
+                }
+            }
+        }
+    }
+}
+
+/// Sends `SIGKILL`. Only to a process that was not reaped yet, whose id is therefore its own.
+fn kill(pid: Pid) {
+    // It may be dying already.
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+}
