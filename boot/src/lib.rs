@@ -32,6 +32,8 @@ mod security;
 mod signal;
 mod syscall;
 mod task;
+#[cfg(test)]
+mod testing;
 mod time;
 
 /// Runs `cloister-boot`.

@@ -8,6 +8,7 @@ mod kernfs;
 pub(crate) mod pipe;
 pub(crate) mod proc;
 pub(crate) mod sys;
+pub(crate) mod tmpfs;
 mod vfs;
 
 pub(crate) use byte_ring::ByteRing;

@@ -59,6 +59,12 @@ impl FsContext {
         self.state.lock().root.clone()
     }
 
+    /// Returns the root directory, and the bits that new files do not get.
+    pub(crate) fn root_and_umask(&self) -> (Path, u32) {
+        let state = self.state.lock();
+        (state.root.clone(), state.umask)
+    }
+
     /// Sets the root directory.
     pub(crate) fn set_root(&self, root: Path) {
         let before = std::mem::replace(&mut self.state.lock().root, root);

@@ -89,8 +89,9 @@ pub(crate) trait Inode: Any + Send + Sync + Debug {
         Err(errno::EPERM)
     }
 
-    /// Makes a regular file without a name in the file system of this directory (`O_TMPFILE`).
-    fn create_unnamed(&self, _new: &NewInode) -> Result<Arc<dyn Inode>, Errno> {
+    /// Makes a regular file without a name in the file system of this directory (`O_TMPFILE`); whether it may get one
+    /// later (not with `O_EXCL`) is its own matter then.
+    fn create_unnamed(&self, _new: &NewInode, _is_linkable: bool) -> Result<Arc<dyn Inode>, Errno> {
         Err(errno::EOPNOTSUPP)
     }
 
@@ -157,6 +158,16 @@ pub(crate) trait Inode: Any + Send + Sync + Debug {
         Err(errno::EOPNOTSUPP)
     }
 
+    /// Returns what its contents are sealed against (`fcntl(2)`, `F_GET_SEALS`).
+    fn seals(&self) -> Result<u32, Errno> {
+        Err(errno::EINVAL)
+    }
+
+    /// Seals its contents (`fcntl(2)`, `F_ADD_SEALS`).
+    fn add_seals(&self, _seals: u32) -> Result<(), Errno> {
+        Err(errno::EINVAL)
+    }
+
     /// Returns what `statfs(2)` tells.
     fn statistics(&self) -> Result<FileSystemStatistics, Errno> {
         self.file_system().statistics()
@@ -165,6 +176,12 @@ pub(crate) trait Inode: Any + Send + Sync + Debug {
     /// Returns the place where the virtual file system keeps what belongs to the inode but to no file system: advisory
     /// locks, watches, the pipe of a FIFO, the socket bound to a name.
     fn anchors(&self) -> &super::Anchors;
+}
+
+/// Returns the inode as one of the type `T`, if it is.
+pub(crate) fn downcast_inode<T: Inode>(inode: &Arc<dyn Inode>) -> Option<Arc<T>> {
+    let inode: Arc<dyn Any + Send + Sync> = Arc::clone(inode) as Arc<_>;
+    inode.downcast().ok()
 }
 
 /// Whether setting an extended attribute may make or replace it (`setxattr(2)`).

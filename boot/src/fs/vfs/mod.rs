@@ -31,6 +31,8 @@ mod open_file;
 mod path;
 pub(crate) mod permission;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod vfs;
 
 pub(crate) use anchors::{AnchorSet, Anchors};
@@ -43,7 +45,7 @@ pub(crate) use file_locks::{Excluded, FileLocks, LockKind, LockOwner, LockWaits,
 pub(crate) use file_ops::{DirectorySink, FileCx, FileOps, MapSource, Whence};
 pub(crate) use file_system::{FileSystem, FileSystemStatistics, NameCache};
 pub(crate) use fs_context::FsContext;
-pub(crate) use inode::{Inode, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode};
+pub(crate) use inode::{Inode, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode};
 pub(crate) use io::{Sink, Source};
 pub(crate) use mount::{Mount, MountFlags, NewMount};
 pub(crate) use mount_namespace::{MountNamespace, Recursive, Unmount};

@@ -34,7 +34,7 @@ pub(crate) fn new_inode(
 ) -> Result<NewInode, Errno> {
     let credentials = walker.credentials();
     let of_directory = directory.inode().attributes()?;
-    let umask = if matches!(kind, NewInodeKind::Symlink(_)) { 0 } else { walker.task().fs().umask() };
+    let umask = if matches!(kind, NewInodeKind::Symlink(_)) { 0 } else { walker.umask() };
     let mut permissions = permissions & 0o7777 & !umask;
     let mut gid = credentials.fsgid;
     if of_directory.permissions & uapi::S_ISGID != 0 {

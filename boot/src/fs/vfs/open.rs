@@ -121,7 +121,7 @@ fn open_unnamed(
     }
     permission::check(walker.credentials(), &directory, Access::WRITE | Access::EXECUTE)?;
     let new = names::new_inode(walker, &directory, NewInodeKind::Regular, how.mode)?;
-    let inode = directory.inode().create_unnamed(&new)?;
+    let inode = directory.inode().create_unnamed(&new, !how.flags.contains(OpenFlags::EXCLUSIVE))?;
     let label = format!("/#{}", inode.attributes()?.inode);
     let dentry = super::Dentry::new_unnamed(inode, label.as_bytes());
     dentry.set_removed(&directory.mount.cache);

@@ -7,7 +7,7 @@ use bitflags::bitflags;
 use cloister_sync::{Lock, class};
 use serde::{Deserialize, Serialize};
 
-use super::{FileOps, Inode, LockOwner, Path, notify};
+use super::{Attributes, FileKind, FileOps, Inode, LockOwner, MountFlags, Path, Timestamp, notify};
 use crate::error::Errno;
 use crate::prelude::errno;
 
@@ -179,6 +179,24 @@ impl OpenFile {
             Some(size) => Ok(size),
             None => Ok(self.inode().attributes()?.size),
         }
+    }
+
+    /// Returns whether an access at the time `now` is noted in the inode, whose attributes are given: as the mount and
+    /// `O_NOATIME` say.
+    pub(crate) fn notes_access(&self, attributes: &Attributes, now: Timestamp) -> bool {
+        let mount = self.path.mount.flags();
+        let is_directory = attributes.kind == FileKind::Directory;
+        if self.flags().contains(OpenFlags::NO_ACCESS_TIME)
+            || mount.intersects(MountFlags::NO_ACCESS_TIME | MountFlags::READ_ONLY)
+            || (is_directory && mount.contains(MountFlags::NO_DIRECTORY_ACCESS_TIME))
+        {
+            return false;
+        }
+        // mount(2), MS_RELATIME: if it is not later than the last change, or a day old.
+        !mount.contains(MountFlags::RELATIVE_ACCESS_TIME)
+            || attributes.accessed <= attributes.modified
+            || attributes.accessed <= attributes.changed
+            || now.seconds.saturating_sub(attributes.accessed.seconds) >= 24 * 60 * 60
     }
 
     /// Checks that reads are allowed.

@@ -85,6 +85,7 @@ pub(crate) struct Walker<'a> {
     task: &'a Task,
     credentials: Arc<Credentials>,
     root: Path,
+    umask: u32,
     resolve: Resolve,
     links: u32,
 }
@@ -97,7 +98,8 @@ impl<'a> Walker<'a> {
 
     /// Makes a resolution with other credentials (`access(2)`).
     pub(crate) fn with_credentials(task: &'a Task, credentials: Arc<Credentials>) -> Self {
-        Self { task, credentials, root: task.fs().root(), resolve: Resolve::empty(), links: 0 }
+        let (root, umask) = task.fs().root_and_umask();
+        Self { task, credentials, root, umask, resolve: Resolve::empty(), links: 0 }
     }
 
     /// Restricts it (`openat2(2)`); `base` is the directory where it will start.
@@ -112,6 +114,11 @@ impl<'a> Walker<'a> {
     /// Returns the task.
     pub(crate) fn task(&self) -> &'a Task {
         self.task
+    }
+
+    /// Returns the bits that new files do not get.
+    pub(crate) fn umask(&self) -> u32 {
+        self.umask
     }
 
     /// Returns the credentials that are used.

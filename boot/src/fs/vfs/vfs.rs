@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::{DentryCache, LockWaits};
+use crate::fs::tmpfs::MemfdMount;
 
 /// What the virtual file system has once for the whole sandbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Vfs {
     /// The cache of names.
     pub(crate) cache: Arc<DentryCache>,
+    /// The files of `memfd_create(2)`.
+    pub(crate) memfds: MemfdMount,
     /// Who waits for a record lock of whom.
     pub(crate) lock_waits: LockWaits,
     renames: Lock<(), { class::RENAME }>,
@@ -21,6 +24,18 @@ impl Vfs {
     /// Takes the lock under which directories move.
     pub(super) fn lock_renames(&self) -> LockGuard<'_, ()> {
         self.renames.lock()
+    }
+}
+
+impl Default for Vfs {
+    fn default() -> Self {
+        let cache = Arc::default();
+        Self {
+            memfds: MemfdMount::new(&cache),
+            cache,
+            lock_waits: LockWaits::default(),
+            renames: Lock::new(()),
+        }
     }
 }
 
