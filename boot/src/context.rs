@@ -12,7 +12,7 @@ use crate::kernel::{Kernel, Park};
 use crate::mm::{Mm, UserMemory};
 use crate::prelude::errno;
 use crate::syscall::{Fd, SyscallState};
-use crate::task::{Credentials, Task, TaskRun, ThreadGroup};
+use crate::task::{Credentials, Resource, Task, TaskRun, ThreadGroup};
 use crate::time::Instant;
 
 /// What the handler of a system call works with: the calling task, and what only its worker may touch.
@@ -63,6 +63,23 @@ impl SyscallCx<'_> {
     /// Returns the caller's credentials.
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
         self.task.credentials()
+    }
+
+    /// Gives the caller other credentials. Those that can do more, or that are somebody else's, take away what only the
+    /// one before has asked for (`prctl(2)`, `PR_SET_DUMPABLE` and `PR_SET_PDEATHSIG`).
+    pub(crate) fn set_credentials(&self, new: Credentials) {
+        let old = std::mem::replace(&mut self.task.parts().credentials, Arc::new(new.clone()));
+        let ids = |who: &Credentials| [who.euid, who.egid, who.fsuid, who.fsgid];
+        if ids(&old) != ids(&new) || !old.permitted.contains(new.permitted) {
+            let mut attributes = self.task.attributes.lock();
+            attributes.is_dumpable = false;
+            attributes.parent_death_signal = None;
+        }
+    }
+
+    /// Returns the soft limit of a resource for the caller's process; `u64::MAX` for none.
+    pub(crate) fn rlimit(&self, resource: Resource) -> u64 {
+        self.group().rlimit(resource)
     }
 
     /// Returns the open file that `fd` refers to, `O_PATH` ones included.

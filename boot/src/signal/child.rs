@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::action::ActionFlags;
+use super::info::SI_USER;
 use super::state::JobReport;
 use super::{Handler, Origin, Signal, SignalInfo, Target, send};
 use crate::event::Events;
@@ -96,8 +97,22 @@ pub(crate) fn notify_parent_of_exit(
     is_unwanted
 }
 
-/// Tells `child` that its parent has ended; `reaper` is the new one.
+/// Tells `child` that its parent has ended, by the signal that it asked for (`prctl(2)`, `PR_SET_PDEATHSIG`); `reaper`
+/// is the new one.
 pub(crate) fn on_parent_exit(kernel: &Kernel, child: &ThreadGroup, reaper: Pid) {
+    {
+        let tree = kernel.processes.lock();
+        let process = tree.process(child.tgid());
+        for (process, task) in
+            process.iter().flat_map(|process| process.tasks.iter().map(move |task| (process, task)))
+        {
+            let signal = task.attributes.lock().parent_death_signal;
+            if let Some(signal) = signal {
+                let info = SignalInfo::new(signal, SI_USER);
+                let _ = send(&tree, process, Target::Group, info, Origin::Inside);
+            }
+        }
+    }
     let zombie = kernel.processes.lock().process(child.tgid()).and_then(|process| process.zombie);
     if let Some(status) = zombie
         && notify_parent_of_exit(kernel, child, reaper, status)

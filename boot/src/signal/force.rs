@@ -6,6 +6,9 @@ use super::state::ExceptionCause;
 use super::{Action, Handler, Signal, SignalInfo, send};
 use crate::prelude::SyscallCx;
 
+/// `SEGV_MAPERR`: nothing is mapped there.
+const SEGV_MAPERR: i32 = 1;
+
 /// Sends a signal to the calling task that it can't hold back: if it is blocked or ignored, it gets its default action.
 pub(crate) fn force(cx: &SyscallCx<'_>, info: SignalInfo) {
     let shared_actions = cx.task.actions();
@@ -34,9 +37,12 @@ pub(super) fn on_bad_frame(cx: &SyscallCx<'_>, signal: Signal) {
     force(cx, SignalInfo::kernel(Signal::SEGV));
 }
 
-/// Sends the signal of a processor exception to the task that caused it.
+/// Sends the signal of a processor exception to the task that caused it, unless memory can be made to grow there.
 pub(crate) fn on_exception(cx: &mut SyscallCx<'_>, exception: &Exception) {
     let Ok(signal) = Signal::new(exception.signal) else { return };
+    if signal == Signal::SEGV && exception.code == SEGV_MAPERR && cx.mm().handle_fault(exception.address) {
+        return;
+    }
     {
         let mut signals = cx.task.signals.lock();
         let page_fault_address = signals.exception.address;
@@ -61,7 +67,6 @@ fn cause(signal: Signal, exception: &Exception, page_fault_address: u64) -> Exce
     const USER: u64 = 4;
     /// The error code of a page fault on a page that is there.
     const PRESENT: u64 = 1;
-    const SEGV_MAPERR: i32 = 1;
     const SEGV_ACCERR: i32 = 2;
     const FPE_INTDIV: i32 = 1;
     const TRAP_TRACE: i32 = 2;

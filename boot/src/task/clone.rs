@@ -172,6 +172,8 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     };
     let kernel = Arc::clone(cx.kernel());
     let task = Task::new(kernel, tid, group, parts, signals, run);
+    let attributes = cx.task.attributes.lock().for_clone();
+    *task.attributes.lock() = attributes;
     task.vfork.set_pending(flags.contains(CloneFlags::VFORK));
 
     let fpu = cx.task.thread().and_then(|thread| thread.fpu().ok());

@@ -1,5 +1,6 @@
 //! Tasks and what they share: thread groups, credentials, the process tree.
 
+mod attributes;
 mod clone;
 mod credentials;
 mod exit;
@@ -7,18 +8,23 @@ mod process_tree;
 mod rlimit;
 mod run;
 mod schedule;
+mod scheduling;
+mod set_id;
 mod task;
 mod thread_group;
 mod uts;
 mod vfork;
 mod wait;
 
+pub(crate) use attributes::{DEFAULT_TIMER_SLACK_NS, TaskAttributes};
 pub(crate) use clone::{CloneArguments, CloneFlags, clone_task};
 pub(crate) use credentials::{Capabilities, Credentials};
 pub(crate) use exit::{exit_group, exit_task, other_tasks, request_exit};
 pub(crate) use process_tree::{ExitStatus, PID_MAX, Pid, Process, ProcessTree, Tree};
 pub(crate) use rlimit::{Resource, Rlimit, Rlimits};
 pub(crate) use run::TaskRun;
+pub(crate) use scheduling::{CpuSet, Policy, Scheduling};
+pub(crate) use set_id::securebits;
 pub(crate) use task::{Task, TaskParts};
 pub(crate) use thread_group::{GroupState, ThreadGroup};
 pub(crate) use uts::{UtsNames, UtsNamespace};

@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Errno;
+use crate::mm::MemoryLimits;
+use crate::prelude::errno;
+
+/// The highest value of [`Resource::OpenFiles`] (`/proc/sys/fs/nr_open`).
+const NR_OPEN: u64 = 1 << 20;
+
 /// A limit: what holds now, and how far it can be raised without privilege. `u64::MAX` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rlimit {
@@ -58,6 +65,37 @@ pub(crate) enum Resource {
     RealTimeTime = 15,
 }
 
+impl Resource {
+    /// All resources, in the order of their numbers.
+    const ALL: [Self; RESOURCES] = [
+        Self::Cpu,
+        Self::FileSize,
+        Self::Data,
+        Self::Stack,
+        Self::Core,
+        Self::Resident,
+        Self::Processes,
+        Self::OpenFiles,
+        Self::Locked,
+        Self::AddressSpace,
+        Self::Locks,
+        Self::PendingSignals,
+        Self::MessageQueues,
+        Self::Nice,
+        Self::RealTimePriority,
+        Self::RealTimeTime,
+    ];
+
+    /// Returns the resource with Linux' number `number`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is none.
+    pub(crate) fn new(number: u32) -> Result<Self, Errno> {
+        usize::try_from(number).ok().and_then(|n| Self::ALL.get(n)).copied().ok_or(errno::EINVAL)
+    }
+}
+
 /// The number of limits.
 pub(crate) const RESOURCES: usize = 16;
 
@@ -83,6 +121,34 @@ impl Rlimits {
         slot.map(|slot| *slot = limit).is_some()
     }
 
+    /// Changes a limit; `may_raise`: whether the caller has `CAP_SYS_RESOURCE`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the soft limit is above the hard one, `EPERM` if the caller may not raise it as far.
+    pub(crate) fn change(&mut self, resource: Resource, limit: Rlimit, may_raise: bool) -> Result<(), Errno> {
+        if limit.soft > limit.hard {
+            return Err(errno::EINVAL);
+        }
+        let highest = if may_raise { u64::MAX } else { self.get(resource).hard };
+        let highest = if resource == Resource::OpenFiles { highest.min(NR_OPEN) } else { highest };
+        if limit.hard > highest {
+            return Err(errno::EPERM);
+        }
+        self.set_by_number(resource as u32, limit);
+        Ok(())
+    }
+
+    /// Returns the limits that bound an address space.
+    pub(crate) fn memory(&self) -> MemoryLimits {
+        MemoryLimits {
+            address_space: self.get(Resource::AddressSpace).soft,
+            data: self.get(Resource::Data).soft,
+            stack: self.get(Resource::Stack).soft,
+            locked: self.get(Resource::Locked).soft,
+        }
+    }
+
     /// Returns all, in the order of the numbers.
     pub(crate) fn all(&self) -> &[Rlimit; RESOURCES] {
         &self.0
@@ -97,7 +163,7 @@ impl Default for Rlimits {
             (Resource::Stack, Rlimit { soft: 8 << 20, hard: u64::MAX }),
             (Resource::Core, Rlimit { soft: 0, hard: u64::MAX }),
             (Resource::Processes, Rlimit::fixed(96_000)),
-            (Resource::OpenFiles, Rlimit { soft: 1024, hard: 1_048_576 }),
+            (Resource::OpenFiles, Rlimit { soft: 1024, hard: NR_OPEN }),
             (Resource::Locked, Rlimit::fixed(8 << 20)),
             (Resource::PendingSignals, Rlimit::fixed(96_000)),
             (Resource::MessageQueues, Rlimit::fixed(819_200)),
@@ -108,5 +174,34 @@ impl Default for Rlimits {
             limits[resource as usize] = limit;
         }
         Self(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_linux() {
+        for (number, resource) in Resource::ALL.into_iter().enumerate() {
+            assert_eq!(Resource::new(u32::try_from(number).unwrap()), Ok(resource));
+            assert_eq!(resource as usize, number);
+        }
+        assert_eq!(Resource::new(16), Err(errno::EINVAL));
+    }
+
+    #[test]
+    fn only_the_privileged_raise_hard_limits() {
+        let mut limits = Rlimits::default();
+        let mut change =
+            |soft, hard, may_raise| limits.change(Resource::OpenFiles, Rlimit { soft, hard }, may_raise);
+        assert_eq!(change(5, 4, true), Err(errno::EINVAL));
+        assert_eq!(change(4, 4, false), Ok(()));
+        assert_eq!(change(4, 5, false), Err(errno::EPERM));
+        assert_eq!(change(4, 5, true), Ok(()));
+        assert_eq!(change(4, NR_OPEN + 1, true), Err(errno::EPERM));
+        assert_eq!(limits.get(Resource::OpenFiles), Rlimit { soft: 4, hard: 5 });
+        let bytes = serde_json::to_vec(&limits).unwrap();
+        assert_eq!(serde_json::from_slice::<Rlimits>(&bytes).unwrap(), limits);
     }
 }

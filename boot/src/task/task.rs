@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use cloister_abi::Registers;
-use cloister_platform::{Thread, Trap, TrapHandler};
+use cloister_platform::{CpuTime, Thread, Trap, TrapHandler};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::schedule::{Place, Schedule};
-use super::{Credentials, Pid, TaskRun, ThreadGroup, UtsNamespace, Vfork};
+use super::{Credentials, Pid, TaskAttributes, TaskRun, ThreadGroup, UtsNamespace, Vfork};
 use crate::context::SyscallCx;
 use crate::event::{Events, Wake};
 use crate::fs::{FdTable, FsContext};
@@ -36,6 +36,8 @@ pub(crate) struct Task {
     parts: Lock<TaskParts, { class::TASK }>,
     /// Pending signals and the mask.
     pub(crate) signals: Lock<TaskSignals, { class::TASK }>,
+    /// What it has set for itself.
+    pub(crate) attributes: Lock<TaskAttributes, { class::TASK }>,
     /// Whether its maker waits for it.
     pub(crate) vfork: Vfork,
     schedule: Lock<Schedule, { class::SCHEDULE }>,
@@ -78,6 +80,7 @@ impl Task {
             run: Lock::new(run),
             parts: Lock::new(parts),
             signals: Lock::new(signals),
+            attributes: Lock::default(),
             vfork: Vfork::default(),
             schedule: Lock::new(Schedule::new()),
         })
@@ -175,6 +178,11 @@ impl Task {
         if let Some(before) = before {
             before.exit();
         }
+    }
+
+    /// Returns the processor time that it has used.
+    pub(crate) fn cpu_time(&self) -> CpuTime {
+        self.thread().map(|thread| thread.cpu_time()).unwrap_or_default()
     }
 
     /// Lets a new task run guest code, with the registers of its [`TaskRun`].

@@ -5,6 +5,7 @@ use cloister_sync::{Lock, LockGuard, class};
 
 use super::{ExitStatus, Pid, Resource, Rlimits};
 use crate::event::WaitQueue;
+use crate::kernel::Kernel;
 use crate::signal::GroupSignals;
 
 /// A thread group: what POSIX calls a process. Its relations are in the
@@ -93,12 +94,22 @@ impl ThreadGroup {
 
     /// Returns how many signals can be queued for it (`RLIMIT_SIGPENDING`).
     pub(crate) fn signal_limit(&self) -> usize {
-        usize::try_from(self.rlimit(Resource::PendingSignals)).unwrap_or(usize::MAX)
+        // Whatever the limit is, the kernel's memory is bounded.
+        const MOST: u64 = 1 << 17;
+        usize::try_from(self.rlimit(Resource::PendingSignals).min(MOST)).unwrap_or(0)
     }
 
     /// Returns its id.
     pub(crate) fn tgid(&self) -> Pid {
         self.tgid
+    }
+
+    /// Returns the processor time of all its threads, those that have ended included.
+    pub(crate) fn cpu_time(&self, kernel: &Kernel) -> CpuTime {
+        let tree = kernel.processes.lock();
+        let ended = self.state().ended_threads_time;
+        let tasks = tree.process(self.tgid).map(|process| process.tasks.as_slice()).unwrap_or_default();
+        tasks.iter().fold(ended, |time, task| time + task.cpu_time())
     }
 
     /// Returns access to what its threads share.
