@@ -85,7 +85,7 @@ const PTRACE_REQUESTS: &[u32] = &[
     libc::PTRACE_GET_SYSCALL_INFO,
 ];
 
-/// `TCGETS`, `TCSETS*`, the same with speeds, `TIOC[GS]WINSZ`, `FIONREAD`, `FIONBIO`.
+/// `TCGETS`, `TCSETS*`, the same with speeds, `TCSBRK`, `TCXONC`, `TCFLSH`, `TIOC[GS]WINSZ`, `FIONREAD`, `FIONBIO`.
 const IOCTLS: &[u32] = &[
     0x5401,
     0x5402,
@@ -95,6 +95,9 @@ const IOCTLS: &[u32] = &[
     0x402c_542b,
     0x402c_542c,
     0x402c_542d,
+    0x5409,
+    0x540a,
+    0x540b,
     0x5413,
     0x5414,
     0x541b,
@@ -203,6 +206,8 @@ const RULES: &[Rule] = rules! {
 ///
 /// The host's; the sandbox must not go on.
 pub(crate) fn install() -> Result<(), FilterError> {
+    // `rustix` looks for the auxiliary vector when it first needs it, on older hosts in a file.
+    let _ = rustix::param::page_size();
     seccompiler::apply_filter_all_threads(&without_clone3()?)?;
     seccompiler::apply_filter_all_threads(&allow_list()?)?;
     Ok(())
