@@ -28,8 +28,15 @@ pub(crate) struct Program {
 /// Where a program is.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// What [`Program::path`] names, starting at this directory.
-    Named(Path, Follow),
+    /// What a path names.
+    Named {
+        /// Where the path starts.
+        base: Path,
+        /// The path.
+        path: Vec<u8>,
+        /// Whether it may be a symbolic link.
+        follow: Follow,
+    },
     /// Here.
     Found(Path),
 }
@@ -62,7 +69,7 @@ pub(crate) fn prepare(
         arguments.arguments.push(Vec::new());
     }
     let mut executable = match program.place {
-        Place::Named(base, follow) => Executable::open(cx, base, &program.path, follow)?,
+        Place::Named { base, path, follow } => Executable::open(cx, base, &path, follow)?,
         Place::Found(path) => Executable::open_path(cx.task, &cx.credentials(), path)?,
     };
     let mut script_path = program.path.clone();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::{Capabilities, Credentials, Resource, Rlimits};
+
 /// The resource limits that bound an address space, in bytes; `u64::MAX` for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemoryLimits {
@@ -15,9 +17,23 @@ pub(crate) struct MemoryLimits {
     pub(crate) locked: u64,
 }
 
+impl MemoryLimits {
+    /// Returns what the limits of a process say to one who has these credentials.
+    pub(crate) fn new(limits: &Rlimits, credentials: &Credentials) -> Self {
+        let soft = |resource| limits.get(resource).soft;
+        let may_lock_all = credentials.has(Capabilities::IPC_LOCK);
+        Self {
+            address_space: soft(Resource::AddressSpace),
+            data: soft(Resource::Data),
+            stack: soft(Resource::Stack),
+            locked: if may_lock_all { u64::MAX } else { soft(Resource::Locked) },
+        }
+    }
+}
+
 impl Default for MemoryLimits {
     /// The limits that Linux starts its first process with.
     fn default() -> Self {
-        Self { address_space: u64::MAX, data: u64::MAX, stack: 8 << 20, locked: 8 << 20 }
+        Self::new(&Rlimits::default(), &Credentials::default())
     }
 }

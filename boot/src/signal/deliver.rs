@@ -35,7 +35,7 @@ enum Step {
 pub(crate) fn has_deliverable(task: &Task) -> bool {
     let shared = {
         let state = task.group().state();
-        if state.exit.is_some() || state.signals.stop.is_some() {
+        if state.exit.is_some() || state.signals.stop.is_some() || state.leaves_for_exec(task.tid()) {
             return true;
         }
         state.signals.pending.set()
@@ -75,7 +75,7 @@ fn next(task: &Arc<Task>) -> Step {
     while has_deliverable(task) {
         // With the tree locked, so that no SIGCONT comes between the taking of a stop signal and the stop.
         let tree = task.kernel().processes.lock();
-        if let Some(status) = task.group().state().exit {
+        if let Some(status) = leaves(task) {
             return Step::Leave(status);
         }
         if stop::stop_task(&tree, task) {
@@ -105,6 +105,14 @@ fn next(task: &Arc<Task>) -> Step {
         }
     }
     Step::Nothing
+}
+
+/// Returns the status with which the task leaves without more ado: its group ends, or another task of it executes a
+/// program.
+fn leaves(task: &Task) -> Option<ExitStatus> {
+    let state = task.group().state();
+    let leaves_for_exec = state.leaves_for_exec(task.tid());
+    state.exit.or_else(|| leaves_for_exec.then_some(ExitStatus::Exited(0)))
 }
 
 /// Takes the next signal that is not blocked, with its action, and whether the task is a container's first process

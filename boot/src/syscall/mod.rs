@@ -11,6 +11,7 @@ mod credentials;
 mod dispatch;
 mod epoll;
 mod eventfd;
+mod execve;
 mod exit;
 mod ids;
 mod list;

@@ -1,6 +1,7 @@
 //! `getrlimit(2)`, `setrlimit(2)`, `prlimit(2)`.
 
 use super::{Address, Int, UInt};
+use crate::mm::MemoryLimits;
 use crate::prelude::*;
 use crate::task::{Capabilities, Credentials, Resource, Rlimit};
 
@@ -62,10 +63,10 @@ fn exchange(
         limits
             .change(resource, new, may_raise)
             .map_err(|errno| fail(errno, "the limit is inconsistent or above the hard one"))?;
-        let memory = limits.memory();
+        let now = *limits;
         drop(limits);
         if let Some(mm) = task.mm() {
-            mm.set_limits(memory);
+            mm.set_limits(MemoryLimits::new(&now, &task.credentials()));
         }
     }
     Ok(before)

@@ -15,4 +15,7 @@ pub(crate) enum SyscallState {
     Moved(u64),
     /// The process with this id was made, and the caller waits until it executes a program or ends (`vfork`).
     Vforked(Pid),
+    /// The caller waits for the other threads of its process to end, and then executes a program (`execve`): there is no
+    /// way back.
+    Executing,
 }

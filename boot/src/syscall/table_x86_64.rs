@@ -1,7 +1,7 @@
 //! The system calls of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`).
 
 use super::table::{Row, syscall_table};
-use super::{Address, Fd, Int, Size, UInt, ULong};
+use super::{Address, Fd, Int, PathPtr, Size, UInt, ULong};
 
 /// Returns the row of the call `number`.
 pub(crate) fn lookup(number: u64) -> Option<&'static Row> {
@@ -69,7 +69,7 @@ syscall_table! {
     56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "no new namespaces, no pidfd";
     57 fork() = super::clone::sys_fork, Full, "";
     58 vfork() = super::clone::sys_vfork, Full, "";
-    59 execve, "";
+    59 execve(pathname: PathPtr, argv: Address, envp: Address) = super::execve::sys_execve, Full, "";
     60 exit(status: Int) = super::exit::sys_exit, Full, "";
     61 wait4(pid: Int, status: Address, options: UInt, rusage: Address) = super::wait::sys_wait4, Full, "";
     62 kill(pid: Int, signal: Int) = super::signal_send::sys_kill, Full, "";
@@ -332,7 +332,7 @@ syscall_table! {
     319 memfd_create, "";
     320 kexec_file_load, "";
     321 bpf, "";
-    322 execveat, "";
+    322 execveat(dirfd: Fd, pathname: PathPtr, argv: Address, envp: Address, flags: UInt) = super::execve::sys_execveat, Full, "";
     323 userfaultfd, "as a kernel without it";
     324 membarrier, "";
     325 mlock2(addr: Address, len: ULong, flags: UInt) = super::madvise::sys_mlock2, Partial, "counted and populated, but the host may swap the memory out";

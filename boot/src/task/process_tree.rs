@@ -12,6 +12,7 @@ use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
 use super::{Task, ThreadGroup};
+use crate::signal::Signal;
 
 /// An id of a task, a thread group, a process group or a session.
 pub(crate) type Pid = i32;
@@ -157,6 +158,20 @@ impl Tree {
         self.tasks.remove(&task.tid());
         if let Some(process) = self.processes.get_mut(&task.group().tgid()) {
             process.tasks.retain(|other| other.tid() != task.tid());
+        }
+    }
+
+    /// Makes the only task of a group its leader, and takes note that the process has executed a program.
+    pub(super) fn on_exec(&mut self, task: &Arc<Task>) {
+        let tgid = task.group().tgid();
+        if task.tid() != tgid {
+            self.tasks.remove(&task.tid());
+            task.take_leader_id();
+            self.tasks.insert(tgid, Arc::clone(task));
+        }
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.has_executed = true;
+            process.exit_signal = Signal::CHLD.number();
         }
     }
 

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Errno;
-use crate::mm::MemoryLimits;
 use crate::prelude::errno;
 
 /// The highest value of [`Resource::OpenFiles`] (`/proc/sys/fs/nr_open`).
@@ -137,16 +136,6 @@ impl Rlimits {
         }
         self.set_by_number(resource as u32, limit);
         Ok(())
-    }
-
-    /// Returns the limits that bound an address space.
-    pub(crate) fn memory(&self) -> MemoryLimits {
-        MemoryLimits {
-            address_space: self.get(Resource::AddressSpace).soft,
-            data: self.get(Resource::Data).soft,
-            stack: self.get(Resource::Stack).soft,
-            locked: self.get(Resource::Locked).soft,
-        }
     }
 
     /// Returns all, in the order of the numbers.

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use cloister_abi::Registers;
 use cloister_platform::{CpuTime, Thread, Trap, TrapHandler};
@@ -28,7 +29,8 @@ const MAX_NAME: usize = 15;
 
 /// A task: one guest thread.
 pub(crate) struct Task {
-    tid: Pid,
+    /// Changes only when the task executes a program and takes the leader's id.
+    tid: AtomicI32,
     kernel: Arc<Kernel>,
     group: Arc<ThreadGroup>,
     started: Instant,
@@ -74,7 +76,7 @@ impl Task {
     ) -> Arc<Self> {
         Arc::new(Self {
             started: kernel.clock.monotonic(),
-            tid,
+            tid: AtomicI32::new(tid),
             kernel,
             group,
             run: Lock::new(run),
@@ -88,7 +90,12 @@ impl Task {
 
     /// Returns its id.
     pub(crate) fn tid(&self) -> Pid {
-        self.tid
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Gives it the id of its thread group, whose leader has ended; with the tree locked.
+    pub(super) fn take_leader_id(&self) {
+        self.tid.store(self.group.tgid(), Ordering::Relaxed);
     }
 
     /// Returns when it was made.
@@ -309,6 +316,6 @@ impl Expire for Task {
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("tid", &self.tid).finish_non_exhaustive()
+        f.debug_struct("Task").field("tid", &self.tid()).finish_non_exhaustive()
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct ThreadGroup {
 pub(crate) struct GroupState {
     /// Set once the group is to end: all its tasks leave with this status.
     pub(crate) exit: Option<ExitStatus>,
+    /// The task that executes a program: all others leave.
+    pub(crate) executing: Option<Pid>,
     /// Signals for any of its threads, and the job control state.
     pub(crate) signals: GroupSignals,
     /// The processor time of its threads that have ended.
@@ -48,6 +50,17 @@ impl GroupState {
             self.leader_status = Some(status);
         }
         self.ended_threads_time = self.ended_threads_time + time;
+    }
+
+    /// Returns whether the task `tid` is to leave, since another one executes a program.
+    pub(crate) fn leaves_for_exec(&self, tid: Pid) -> bool {
+        self.executing.is_some_and(|executing| executing != tid)
+    }
+
+    /// Takes note that the executing task is the only one left.
+    pub(super) fn finish_exec(&mut self) {
+        self.executing = None;
+        self.leader_status = None;
     }
 
     /// Returns how the process ended, all of whose threads have: as the group was told to, or as its first thread did.
