@@ -182,6 +182,7 @@ impl Session {
             Tmessage::Tsetxattr(request) => self.setxattr(request, answer),
             Tmessage::Tlistxattr(request) => self.listxattr(request, answer),
             Tmessage::Tremovexattr(request) => self.removexattr(request, answer),
+            Tmessage::Tsyncfs(request) => self.syncfs(request, answer),
         }
     }
 

@@ -79,3 +79,5 @@ pub const SCHEDULE: u8 = 240;
 pub const RUN_QUEUE: u8 = 245;
 /// Protects a platform's own tables.
 pub const PLATFORM: u8 = 250;
+/// Protects a list of what is to be released, or a table of what exists: a leaf that any drop may take.
+pub const RELEASED: u8 = 254;

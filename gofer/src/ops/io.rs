@@ -6,6 +6,7 @@ use cloister_9p::base::fsync::{Rfsync, Tfsync};
 use cloister_9p::base::read::{Rread, Tread};
 use cloister_9p::base::write::{Rwrite, Twrite};
 use cloister_9p::codec::Data;
+use cloister_9p::ext::syncfs::{Rsyncfs, Tsyncfs};
 use rustix::fs::{OFlags, fdatasync, fsync};
 use rustix::io::{Errno, pread, pwrite};
 
@@ -47,6 +48,12 @@ impl Session {
             Open::Nothing | Open::XattrValue(_) => return Err(Errno::BADF),
         };
         answer.with(&Rwrite { count: u32::try_from(count).map_err(|_| Errno::OVERFLOW)? })
+    }
+
+    /// Puts the file system of a file or directory to stable storage.
+    pub(crate) fn syncfs(&mut self, request: &Tsyncfs, answer: &mut Answer<'_>) -> Result<()> {
+        rustix::fs::syncfs(self.fids.node(request.fid)?.open(OFlags::RDONLY)?)?;
+        answer.with(&Rsyncfs {})
     }
 
     /// Puts a file or directory, open or not, to stable storage.

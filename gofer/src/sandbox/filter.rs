@@ -77,6 +77,7 @@ pub fn rules() -> &'static [Rule] {
         pwrite64 SYS_pwrite64 Any, "writes of clients that get no descriptors";
         fsync SYS_fsync Any, "fsync of a guest";
         fdatasync SYS_fdatasync Any, "fdatasync of a guest";
+        syncfs SYS_syncfs Any, "sync of a guest";
         ftruncate SYS_ftruncate Any, "truncate of a guest";
         fchmodat2 SYS_fchmodat2 Any, "chmod of a guest";
         fchownat SYS_fchownat Any, "chown of a guest, and the owner of new files";

@@ -217,6 +217,7 @@ fn attributes_are_changed() {
     assert!(stat.blocks > 0 && stat.bsize >= 512 && stat.namelen >= 255, "{stat:?}");
     client.fsync(fid, false).unwrap();
     client.fsync(root, true).unwrap();
+    client.syncfs(root).unwrap();
 }
 
 #[test]

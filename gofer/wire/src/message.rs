@@ -195,4 +195,5 @@ requests! {
     ext::setxattr::Tsetxattr<'a>,
     ext::listxattr::Tlistxattr,
     ext::removexattr::Tremovexattr<'a>,
+    ext::syncfs::Tsyncfs,
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::RecvFlags;
 
 use super::Client;
 use super::error::{ClientError, ProtocolError};
@@ -68,8 +68,7 @@ impl Client {
 
     /// Shuts the connection down, because what the server says next cannot be trusted to answer what was asked.
     pub(super) fn broken(&self, cause: impl Into<ProtocolError>) -> ClientError {
-        // It may be gone already; there is nothing more to do about it.
-        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        self.disconnect();
         ClientError::Protocol(cause.into())
     }
 

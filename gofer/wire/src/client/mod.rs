@@ -102,6 +102,12 @@ impl Client {
         Ok(true)
     }
 
+    /// Ends the connection: every later request fails.
+    pub fn disconnect(&self) {
+        // It may be gone already, which is just as well.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
     /// True if the server has Cloister's extensions.
     pub fn has_extensions(&self) -> bool {
         self.has_extensions
@@ -118,6 +124,11 @@ impl Client {
         let request = Tattach { fid: fid.0, afid: NO_FID, uname: b"", aname, n_uname: uid };
         self.call_for_fid(&request, fid)?;
         Ok(fid)
+    }
+
+    /// Gives a second fid for the file of `fid`.
+    pub fn clone_fid(&mut self, fid: Fid) -> Result<Fid, ClientError> {
+        self.walk_fid(fid, &[])
     }
 
     /// Gives a fid back. It is free afterwards, whatever the server says.

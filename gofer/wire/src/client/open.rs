@@ -16,6 +16,7 @@ use crate::base::write::Twrite;
 use crate::codec::Data;
 use crate::ext::create_fd::TcreateFd;
 use crate::ext::open_fd::TopenFd;
+use crate::ext::syncfs::Tsyncfs;
 
 /// An open file.
 #[derive(Debug)]
@@ -161,6 +162,16 @@ impl Client {
         let result = self.call(&Tfsync { fid: open.0, ..request }).map(|_| ());
         self.clunk(open)?;
         result
+    }
+
+    /// Puts all that was written to the file system of `fid` to stable storage (`syncfs(2)`). A standard server can do it for
+    /// the one file only.
+    pub fn syncfs(&mut self, fid: Fid) -> Result<(), ClientError> {
+        if !self.has_extensions {
+            return self.fsync(fid, false);
+        }
+        self.call(&Tsyncfs { fid: fid.0 })?;
+        Ok(())
     }
 
     /// How many bytes of contents to move by one message.

@@ -13,6 +13,7 @@ pub mod removexattr;
 pub mod rename2;
 pub mod setxattr;
 pub mod statx;
+pub mod syncfs;
 pub mod walk_attr;
 
 /// The lowest type number of the extensions; the standard's are below 128.
