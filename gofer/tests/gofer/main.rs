@@ -8,3 +8,7 @@ mod escape;
 mod extensions;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod process;
