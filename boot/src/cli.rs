@@ -10,6 +10,7 @@ use cloister_proto::transport::{Listener, adopt};
 use crate::control::ControlServer;
 use crate::kernel::{Kernel, KernelOptions};
 use crate::log;
+use crate::security::filter;
 use crate::syscall;
 
 /// The kernel of one sandbox.
@@ -82,6 +83,8 @@ enum StartError {
     Control(#[from] cloister_proto::transport::TransportError),
     #[error("the platform can't be started: {0}; does the host allow ptrace?")]
     Platform(std::io::Error),
+    #[error("the filter of host system calls can't be installed: {0}")]
+    Filter(#[from] filter::FilterError),
     #[error("{action}: {source}")]
     Host { action: &'static str, source: std::io::Error },
 }
@@ -120,6 +123,7 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let options = KernelOptions::from_host(arguments.strace);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
     let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;
+    filter::install().map_err(StartError::Filter)?;
     tracing::info!(id = arguments.id, "ready");
     kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
     drop(server);

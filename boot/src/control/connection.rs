@@ -110,12 +110,16 @@ impl ControlConnection {
             Request::Stacks(_) => Ok(super::debug::stacks(kernel).into()),
             Request::Statistics(_) => Ok(super::debug::statistics(kernel).into()),
             Request::Destroy(request) => return containers.destroy(kernel, &request.id, replier).transpose(),
-            Request::Pause(_)
-            | Request::Resume(_)
-            | Request::CreateContainer(_)
-            | Request::StartContainer(_)
-            | Request::Execute(_) => {
-                drop(descriptors);
+            Request::CreateContainer(request) => {
+                super::create::create(kernel, request, descriptors).map(|()| Done.into())
+            }
+            Request::StartContainer(request) => {
+                super::start::start(kernel, &request.id).map(|()| Done.into())
+            }
+            Request::Execute(request) => {
+                super::execute::execute(kernel, request, descriptors).map(Into::into)
+            }
+            Request::Pause(_) | Request::Resume(_) => {
                 Err(Failure::new(ErrorKind::Unsupported, "this kernel can't freeze its sandbox yet"))
             }
         })

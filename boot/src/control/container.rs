@@ -8,8 +8,10 @@ use cloister_proto::control::{ContainerState, ErrorKind, ExitStatus as Reply, Fa
 use cloister_sync::{Lock, class};
 
 use super::connection::ControlConnection;
-use crate::fs::{FdTable, FsContext};
-use crate::task::{ExitStatus, Pid};
+use super::process;
+use crate::fs::FsContext;
+use crate::fs::host::Terminal;
+use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
 
 /// Who is to be told about the end of a process.
 #[derive(Clone, Debug)]
@@ -39,18 +41,21 @@ pub(crate) struct Container {
     pub(crate) id: String,
     /// What it is.
     pub(crate) spec: ContainerSpec,
-    /// Root, current directory and umask that its processes start with.
+    /// Root and mounts.
     pub(crate) fs: Arc<FsContext>,
-    /// The descriptors that its first process starts with.
-    pub(crate) files: Arc<FdTable>,
+    /// The names of the machine.
+    pub(crate) uts: Arc<UtsNamespace>,
+    /// The terminal among its standard files.
+    pub(super) terminal: Option<Arc<Terminal>>,
     life: Lock<Life, { class::CONTAINER }>,
 }
 
 /// Where in its life a container is.
 #[derive(Debug, Default)]
 struct Life {
+    /// The first task, until it is started.
+    first: Option<Arc<Task>>,
     init: Pid,
-    is_started: bool,
     /// Processes that were put in from outside, and the first one, until they were waited for.
     processes: BTreeMap<Pid, Watched>,
 }
@@ -63,39 +68,47 @@ struct Watched {
 
 impl Container {
     /// Makes a container that was not started.
-    pub(super) fn new(id: String, spec: ContainerSpec, fs: Arc<FsContext>, files: Arc<FdTable>) -> Self {
-        Self { id, spec, fs, files, life: Lock::default() }
+    pub(super) fn new(id: String, spec: ContainerSpec, first: Arc<Task>) -> Self {
+        let (fs, uts) = (first.fs(), first.uts());
+        let terminal = first.files().and_then(|files| process::terminal(&files));
+        Self { id, spec, fs, uts, terminal, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
     }
 
-    /// Claims the start: only the first caller may make the first process.
+    /// Takes the first task, to be started by the caller.
     ///
     /// # Errors
     ///
     /// `InvalidState` if it was started before.
-    pub(super) fn claim_start(&self) -> Result<(), Failure> {
-        if std::mem::replace(&mut self.life.lock().is_started, true) {
-            let message = format!("container `{}` was started before", self.id);
-            return Err(Failure::new(ErrorKind::InvalidState, message));
-        }
-        Ok(())
+    pub(super) fn claim_start(&self) -> Result<Arc<Task>, Failure> {
+        let started =
+            || Failure::new(ErrorKind::InvalidState, format!("container `{}` was started before", self.id));
+        self.life.lock().first.take().ok_or_else(started)
     }
 
     /// Says that `pid` is its first process.
     pub(super) fn set_init(&self, pid: Pid) {
         let mut life = self.life.lock();
         life.init = pid;
-        life.processes.insert(pid, Watched::default());
+        // Who waits for the end of a container that was not started is in the place of process 0.
+        let early = life.processes.remove(&0).unwrap_or_default();
+        life.processes.insert(pid, early);
     }
 
     /// Says that the first process could not be made: the container is stopped.
     pub(super) fn fail_start(&self, status: ExitStatus) {
         let waiters = {
             let mut life = self.life.lock();
-            let watched = life.processes.entry(0).or_default();
+            let init = life.init;
+            let watched = life.processes.entry(init).or_default();
             watched.status = Some(status);
             std::mem::take(&mut watched.waiters)
         };
         tell(&waiters, status);
+    }
+
+    /// Says that a process that was put in from outside got no program.
+    pub(super) fn forget(&self, pid: Pid) {
+        self.life.lock().processes.remove(&pid);
     }
 
     /// Says that the process `pid` was put in from outside.
@@ -112,10 +125,10 @@ impl Container {
     pub(super) fn state(&self) -> ContainerState {
         let life = self.life.lock();
         let ended = life.processes.get(&life.init).is_some_and(|init| init.status.is_some());
-        let status = match (life.is_started, ended) {
-            (false, _) => Status::Created,
-            (true, false) => Status::Running,
-            (true, true) => Status::Stopped,
+        let status = match (&life.first, ended) {
+            (Some(_), _) => Status::Created,
+            (None, false) => Status::Running,
+            (None, true) => Status::Stopped,
         };
         ContainerState { status, init: if ended { 0 } else { life.init } }
     }
@@ -152,10 +165,8 @@ impl Container {
             let is_init = life.init == pid && pid != 0;
             let Some(watched) = life.processes.get_mut(&pid) else { return false };
             watched.status = Some(status);
-            let mut waiters = std::mem::take(&mut watched.waiters);
-            if is_init && let Some(early) = life.processes.get_mut(&0) {
-                waiters.append(&mut early.waiters);
-            } else if !is_init && !waiters.is_empty() {
+            let waiters = std::mem::take(&mut watched.waiters);
+            if !is_init && !waiters.is_empty() {
                 life.processes.remove(&pid);
             }
             (waiters, is_init)

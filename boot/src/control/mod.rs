@@ -10,10 +10,15 @@
 mod connection;
 mod container;
 mod containers;
+mod create;
 mod debug;
+mod execute;
+mod mounts;
+mod process;
 mod processes;
 mod server;
 mod signal;
+mod start;
 
 pub(crate) use container::Container;
 pub(crate) use containers::Containers;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cloister_proto::control::{ErrorKind, Failure, Signal as Request, SignalTarget};
 
+use super::Container;
 use crate::kernel::Kernel;
 use crate::signal::{self, Signal, SignalInfo};
 use crate::task::{Pid, Process};
@@ -23,7 +24,7 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
             SignalTarget::All => Box::new(|_| true),
             SignalTarget::Process(pid) => Box::new(move |process| process.group.tgid() == pid),
             SignalTarget::ForegroundGroup => {
-                let group = foreground_group(kernel, init).unwrap_or(init);
+                let group = foreground_group(&container).unwrap_or(init);
                 Box::new(move |process| process.process_group == group)
             }
         };
@@ -39,7 +40,7 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Returns the foreground process group of the terminal that the process `init` has.
-fn foreground_group(_kernel: &Kernel, _init: Pid) -> Option<Pid> {
-    None
+/// Returns the foreground process group of the container's terminal.
+fn foreground_group(container: &Container) -> Option<Pid> {
+    container.terminal.as_ref()?.foreground(container.init())
 }

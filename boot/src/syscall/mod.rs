@@ -6,7 +6,6 @@
 mod arch_prctl;
 mod argument;
 mod capability;
-mod clock;
 mod clone;
 mod credentials;
 mod dispatch;
@@ -29,7 +28,6 @@ mod select;
 mod signal_send;
 mod signal_state;
 mod signal_wait;
-mod sleep;
 mod state;
 mod strace;
 mod system;

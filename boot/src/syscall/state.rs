@@ -1,7 +1,5 @@
 //! What a waiting system call keeps while it waits.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::task::Pid;
@@ -13,8 +11,6 @@ use crate::time::Instant;
 pub(crate) enum SyscallState {
     /// The time-out was turned into this point in time (`None`: it waits for ever).
     Deadline(Option<Instant>),
-    /// The sleep ends when its clock shows this.
-    Until(Duration),
     /// So many bytes were moved before the call had to wait.
     Moved(u64),
     /// The process with this id was made, and the caller waits until it executes a program or ends (`vfork`).

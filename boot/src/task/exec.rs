@@ -43,6 +43,23 @@ pub(crate) fn execute(
     result
 }
 
+/// Gives the calling task, which is new and the only one of its process, its first program.
+///
+/// # Errors
+///
+/// As `execve(2)`; the task is as it was then.
+pub(crate) fn start_program(
+    cx: &mut SyscallCx<'_>,
+    program: Program,
+    arguments: Arguments,
+) -> Result<(), Fail> {
+    let stack_limit = cx.group().rlimit(Resource::Stack);
+    let prepared = loader::prepare(cx, program, arguments, stack_limit)?;
+    let new = load(cx, prepared)?;
+    commit(cx, new);
+    Ok(())
+}
+
 fn try_execute(
     cx: &mut SyscallCx<'_>,
     program: Program,
@@ -92,10 +109,10 @@ fn commit(cx: &mut SyscallCx<'_>, new: New) {
     cx.run.robust_list = 0;
     cx.run.restart_block = None;
     let old_mm = std::mem::replace(&mut cx.run.mm, Arc::clone(&mm));
+    let actions = Arc::new(cx.task.actions().for_exec());
     let old = {
         let mut parts = cx.task.parts();
         parts.credentials = Arc::new(loaded.credentials);
-        let actions = Arc::new(parts.actions.for_exec());
         (parts.mm.replace(mm), std::mem::replace(&mut parts.actions, actions))
     };
     drop((old, old_mm));

@@ -192,6 +192,12 @@ impl Task {
         self.thread().map(|thread| thread.cpu_time()).unwrap_or_default()
     }
 
+    /// Works on a task that does not run yet, as its worker would.
+    pub(crate) fn enter<T>(self: &Arc<Self>, work: impl FnOnce(&mut SyscallCx<'_>) -> T) -> T {
+        let mut run = self.run.lock();
+        work(&mut SyscallCx { task: self, run: &mut run })
+    }
+
     /// Lets a new task run guest code, with the registers of its [`TaskRun`].
     pub(crate) fn start(self: &Arc<Self>) {
         let mut run = self.run.lock();

@@ -1,0 +1,58 @@
+//! `CreateContainer`: a container's mounts and first task, which has no program yet.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use cloister_proto::container::gofer_connections;
+use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
+
+use super::Container;
+use super::mounts;
+use super::process::{self, NewProcess};
+use crate::error::Errno;
+use crate::fs::{FsContext, Walker};
+use crate::kernel::Kernel;
+use crate::task::{UtsNames, UtsNamespace};
+
+/// Makes a container.
+///
+/// # Errors
+///
+/// As [`CreateContainer`] says.
+pub(super) fn create(
+    kernel: &Arc<Kernel>,
+    request: CreateContainer,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(), Failure> {
+    let CreateContainer { id, spec } = request;
+    let expected = gofer_connections(&spec) + 3;
+    if descriptors.len() != expected {
+        let message = format!("container `{id}` needs {expected} descriptors, not {}", descriptors.len());
+        return Err(Failure::new(ErrorKind::InvalidArgument, message));
+    }
+    let mut descriptors = descriptors.into_iter();
+    let stdio: Vec<OwnedFd> = descriptors.by_ref().take(3).collect();
+    let mut gofers = descriptors;
+
+    let namespace = mounts::new_namespace(kernel, &spec.root, &mut gofers)?;
+    let root = namespace.root();
+    let umask = spec.process.user.umask.unwrap_or(0o022);
+    let fs = Arc::new(FsContext::new(namespace, root.clone(), root, umask));
+    let names = UtsNames { host: spec.hostname.to_vec(), domain: spec.domainname.to_vec() };
+    let new = NewProcess {
+        fs: Arc::clone(&fs),
+        uts: Arc::new(UtsNamespace::new(names)),
+        files: process::stdio(kernel, stdio)?,
+        spec: &spec.process,
+    };
+    let init = process::new_task(kernel, &new)?;
+    let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
+    mounts::populate(kernel, walker, &spec, &mut gofers)?;
+    kernel.containers.add(Container::new(id, *spec, init))?;
+    Ok(())
+}
+
+/// Makes the failure of a step on behalf of a request.
+pub(super) fn failed(what: impl std::fmt::Display, errno: Errno) -> Failure {
+    Failure::new(ErrorKind::Os(errno.raw()), format!("{what}: {errno}"))
+}

@@ -1,0 +1,50 @@
+//! `Execute`: another process in a running container.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use cloister_proto::control::{ErrorKind, Execute, ExecuteReply, Failure, Status};
+
+use super::process::{self, NewProcess};
+use crate::fs::FsContext;
+use crate::kernel::Kernel;
+
+/// Starts a process in a running container.
+///
+/// # Errors
+///
+/// As [`Execute`] says.
+pub(super) fn execute(
+    kernel: &Arc<Kernel>,
+    request: Execute,
+    descriptors: Vec<OwnedFd>,
+) -> Result<ExecuteReply, Failure> {
+    let container = kernel.containers.get(&request.id)?;
+    if container.state().status != Status::Running {
+        let message = format!("container `{}` does not run", request.id);
+        return Err(Failure::new(ErrorKind::InvalidState, message));
+    }
+    if descriptors.len() != 3 {
+        let message = format!("a process needs 3 descriptors, not {}", descriptors.len());
+        return Err(Failure::new(ErrorKind::InvalidArgument, message));
+    }
+    let fs = FsContext::copy_of(&container.fs);
+    fs.set_cwd(fs.root());
+    fs.set_umask(request.process.user.umask.unwrap_or(0o022));
+    let new = NewProcess {
+        fs: Arc::new(fs),
+        uts: Arc::clone(&container.uts),
+        files: process::stdio(kernel, descriptors)?,
+        spec: &request.process,
+    };
+    let task = process::new_task(kernel, &new)?;
+    process::add_to_tree(kernel, &task);
+    container.watch(task.tid());
+    if let Err(failure) = process::execute(&task, &request.process) {
+        container.forget(task.tid());
+        process::abandon(kernel, &task);
+        return Err(failure);
+    }
+    task.start();
+    Ok(ExecuteReply { pid: task.tid() })
+}

@@ -1,0 +1,212 @@
+//! Processes that are put into a container from outside.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use cloister_proto::container::ProcessSpec;
+use cloister_proto::control::{ErrorKind, Failure};
+
+use super::create::failed;
+use crate::error::{Fail, fail};
+use crate::fs::host::{HostStream, Terminal};
+use crate::fs::{FdFlags, FdTable, FileKind, Follow, FsContext, OpenFlags, Walker, host};
+use crate::kernel::Kernel;
+use crate::loader::{Arguments, Place, Program};
+use crate::mm::{MemoryLimits, Mm, Randomization};
+use crate::prelude::errno;
+use crate::signal::{SignalActions, TaskSignals};
+use crate::task::{
+    self, Capabilities, Credentials, Process, Rlimit, Task, TaskParts, TaskRun, ThreadGroup, UtsNamespace,
+};
+
+/// What a new process starts with.
+#[derive(Debug)]
+pub(super) struct NewProcess<'a> {
+    /// Root, current directory and umask.
+    pub(super) fs: Arc<FsContext>,
+    /// The names of the machine.
+    pub(super) uts: Arc<UtsNamespace>,
+    /// The descriptors.
+    pub(super) files: Arc<FdTable>,
+    /// All else.
+    pub(super) spec: &'a ProcessSpec,
+}
+
+/// Makes a descriptor table of standard input, output and error.
+///
+/// # Errors
+///
+/// `Os` if one of them can't be used.
+pub(super) fn stdio(kernel: &Arc<Kernel>, descriptors: Vec<OwnedFd>) -> Result<Arc<FdTable>, Failure> {
+    let files = FdTable::default();
+    let flags = [OpenFlags::empty(), OpenFlags::WRITE_ONLY, OpenFlags::WRITE_ONLY];
+    for (number, (descriptor, flags)) in descriptors.into_iter().zip(flags).enumerate() {
+        let what = || format!("use the descriptor given as {number}");
+        let file = host::open_stdio(kernel, descriptor, flags).map_err(|errno| failed(what(), errno))?;
+        files.add(file, FdFlags::empty(), 3).map_err(|errno| failed(what(), errno))?;
+    }
+    Ok(Arc::new(files))
+}
+
+/// Makes the first task of a process, without a program. It is in no tree yet: [`add_to_tree`].
+///
+/// # Errors
+///
+/// `Os` if the host has no room for a process.
+pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc<Task>, Failure> {
+    let no_room = |errno| failed("make a process", errno);
+    let pid = kernel.processes.lock().new_pid().ok_or_else(|| no_room(errno::EAGAIN))?;
+    let space = kernel.platform.new_address_space().map_err(no_room)?;
+    let mm = Mm::new(space, MemoryLimits::default(), Randomization::On);
+    let group = ThreadGroup::new(pid);
+    for limit in &new.spec.rlimits {
+        let value = Rlimit { soft: limit.soft, hard: limit.hard };
+        group.rlimits_mut().set_by_number(limit.resource, value);
+    }
+    let adjustment = new.spec.oom_score_adj.unwrap_or(0).clamp(-1000, 1000);
+    group.state().oom_score_adj = i16::try_from(adjustment).unwrap_or(0);
+    let parts = TaskParts {
+        name: Vec::new(),
+        credentials: Arc::new(credentials(new.spec)),
+        mm: Some(Arc::clone(&mm)),
+        files: Some(Arc::clone(&new.files)),
+        fs: Arc::clone(&new.fs),
+        uts: Arc::clone(&new.uts),
+        actions: Arc::new(SignalActions::default()),
+    };
+    let run = TaskRun::new(cloister_abi::Registers::default(), mm, Arc::clone(&new.files));
+    Ok(Task::new(Arc::clone(kernel), pid, Arc::new(group), parts, TaskSignals::default(), run))
+}
+
+/// Returns the terminal among a process' standard input, output and error.
+pub(super) fn terminal(files: &FdTable) -> Option<Arc<Terminal>> {
+    (0..3).find_map(|fd| files.get(fd)?.ops_as::<HostStream>()?.terminal().cloned())
+}
+
+/// Puts a new process into the tree: the leader of a process group and a session of its own, which has the terminal among
+/// its standard files.
+pub(super) fn add_to_tree(kernel: &Kernel, task: &Arc<Task>) {
+    let pid = task.tid();
+    kernel.processes.lock().add_process(Process {
+        group: Arc::clone(task.group()),
+        tasks: vec![Arc::clone(task)],
+        parent: 0,
+        children: Vec::new(),
+        process_group: pid,
+        session: pid,
+        exit_signal: 0,
+        name: Vec::new(),
+        uid: 0,
+        zombie: None,
+        is_subreaper: false,
+        has_executed: true,
+    });
+    if let Some(terminal) = task.files().and_then(|files| terminal(&files)) {
+        terminal.control(pid, pid);
+    }
+}
+
+fn credentials(spec: &ProcessSpec) -> Credentials {
+    let (uid, gid) = (spec.user.uid, spec.user.gid);
+    let set = Capabilities::from_bits_truncate;
+    Credentials {
+        uid,
+        euid: uid,
+        suid: uid,
+        fsuid: uid,
+        gid,
+        egid: gid,
+        sgid: gid,
+        fsgid: gid,
+        groups: spec.user.additional_gids.clone(),
+        effective: set(spec.capabilities.effective),
+        permitted: set(spec.capabilities.permitted),
+        inheritable: set(spec.capabilities.inheritable),
+        bounding: set(spec.capabilities.bounding),
+        ambient: set(spec.capabilities.ambient),
+        securebits: 0,
+        no_new_privileges: spec.no_new_privileges,
+    }
+}
+
+/// Returns the credentials with which the kernel itself makes mounts.
+pub(super) fn superuser() -> Credentials {
+    let all = Capabilities::all();
+    Credentials { effective: all, permitted: all, bounding: all, ..Credentials::default() }
+}
+
+/// Gives a new task its program.
+///
+/// # Errors
+///
+/// `Execute` with the error number of `execve`; `Os` if there is no such working directory.
+pub(super) fn execute(task: &Arc<Task>, spec: &ProcessSpec) -> Result<(), Failure> {
+    enter_directory(task, &spec.cwd)?;
+    let name = spec.args.first().map(|name| name.to_vec()).unwrap_or_default();
+    let strings = |list: &[cloister_proto::ByteString]| list.iter().map(|string| string.to_vec()).collect();
+    let arguments = Arguments { arguments: strings(&spec.args), environment: strings(&spec.env) };
+    let mut result = Err(fail(errno::ENOENT, "no such program"));
+    for path in candidates(&name, &arguments.environment) {
+        let place = Place::Named { base: task.fs().cwd(), path: path.clone(), follow: Follow::Yes };
+        let program = Program { place, path, path_vanishes: false };
+        match task.enter(|cx| task::start_program(cx, program, arguments.clone())) {
+            // As a shell: a directory without the program, or one that can't be searched, is passed over.
+            Err(failure) if failure.is(errno::ENOENT) || failure.is(errno::ENOTDIR) => {}
+            Err(failure) if failure.is(errno::EACCES) => result = Err(failure),
+            ended => {
+                result = ended;
+                break;
+            }
+        }
+    }
+    result.map_err(|failure| {
+        let errno = match failure {
+            Fail::Errno(errno, _) => errno,
+            Fail::Restart(_) | Fail::Park(_) => errno::EINTR,
+        };
+        let message = format!("execute `{}`: {errno}", String::from_utf8_lossy(&name));
+        Failure::new(ErrorKind::Execute(errno.raw()), message)
+    })
+}
+
+/// Returns the paths at which a program may be: its name, or its name in the directories of `PATH`.
+fn candidates(name: &[u8], environment: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    if name.contains(&b'/') || name.is_empty() {
+        return vec![name.to_vec()];
+    }
+    let path = environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+    let path = path.unwrap_or(b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    // An empty directory is the current one.
+    let join = |directory: &[u8]| match directory {
+        b"" => name.to_vec(),
+        _ => [directory, b"/", name].concat(),
+    };
+    path.split(|byte| *byte == b':').map(join).collect()
+}
+
+/// Makes `path` the current directory of a new task, and makes it first where it does not exist.
+fn enter_directory(task: &Arc<Task>, path: &[u8]) -> Result<(), Failure> {
+    let root = task.fs().root();
+    let found = match Walker::new(task).lookup(root, path, Follow::Yes) {
+        Err(errno::ENOENT) => {
+            let mut walker = Walker::with_credentials(task, Arc::new(superuser()));
+            super::mounts::mount_point(&mut walker, path, FileKind::Directory)
+        }
+        found => found,
+    };
+    let directory = found.and_then(|found| {
+        if found.inode().kind() == FileKind::Directory { Ok(found) } else { Err(errno::ENOTDIR) }
+    });
+    let what = || format!("enter the working directory `{}`", String::from_utf8_lossy(path));
+    task.fs().set_cwd(directory.map_err(|errno| failed(what(), errno))?);
+    Ok(())
+}
+
+/// Takes a process that got no program out of the tree again.
+pub(super) fn abandon(kernel: &Kernel, task: &Arc<Task>) {
+    let mut tree = kernel.processes.lock();
+    tree.remove_task(task);
+    tree.reap(task.tid());
+    drop(tree);
+    task.end();
+}
