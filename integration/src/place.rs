@@ -63,7 +63,10 @@ fn quoted(word: &str) -> String {
 
 /// `chroot` in new namespaces. All mounts are in a mount namespace of its own and vanish with it.
 fn native(run: &Run<'_>) -> Result<Command> {
-    let mut script = format!("set -e\nR={}\n", quoted(&run.rootfs.display().to_string()));
+    let mut script = format!(
+        "set -e\nulimit -Sn 1024\nulimit -Hn 4096\nR={}\n",
+        quoted(&run.rootfs.display().to_string())
+    );
     script.push_str(
         "mount --bind \"$R\" \"$R\"\n\
          mount -t proc proc \"$R/proc\"\n\

@@ -79,7 +79,7 @@ impl Program {
             cwd: "/work".to_owned(),
             binds: Vec::new(),
             input: Vec::new(),
-            limit: Duration::from_secs(120),
+            limit: Duration::from_secs(60),
         }
     }
 
