@@ -74,7 +74,7 @@ pub(crate) struct Process {
 }
 
 /// What the [`ProcessTree`]'s lock protects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tree {
     last_pid: Pid,
     tasks: BTreeMap<Pid, Arc<Task>>,
@@ -85,12 +85,6 @@ pub(crate) struct Tree {
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTree {
     tree: Lock<Tree, { class::PROCESS_TREE }>,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Self { last_pid: 0, tasks: BTreeMap::new(), processes: BTreeMap::new() }
-    }
 }
 
 impl ProcessTree {

@@ -69,7 +69,7 @@ impl Directory for StaticDirectory {
     fn lookup(&self, file_system: &Arc<KernFs>, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
         let (_, inode, permissions, content) =
             self.entries.iter().find(|(known, ..)| known.as_bytes() == name).ok_or(errno::ENOENT)?;
-        Ok(Node::new(file_system, *inode, *permissions, Owner::default(), content.clone()))
+        Ok(Node::inode(file_system, *inode, *permissions, Owner::default(), content.clone()))
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {

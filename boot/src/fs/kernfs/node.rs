@@ -55,15 +55,22 @@ pub(crate) struct Node {
 
 impl Node {
     /// Makes an inode with the number `inode` and the lower bits `permissions` of the mode.
-    pub(crate) fn new(
+    pub(crate) fn inode(
         file_system: &Arc<KernFs>,
-        inode: u64,
+        number: u64,
         permissions: u32,
         owner: Owner,
         content: Content,
     ) -> Arc<dyn Inode> {
         let file_system = Arc::clone(file_system);
-        Arc::new(Self { file_system, inode, permissions, owner, content, anchors: Anchors::default() })
+        Arc::new(Self {
+            file_system,
+            inode: number,
+            permissions,
+            owner,
+            content,
+            anchors: Anchors::default(),
+        })
     }
 }
 

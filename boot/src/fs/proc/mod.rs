@@ -26,7 +26,7 @@ pub(crate) fn new_tree(kernel: &Arc<Kernel>, device: (u32, u32)) -> Arc<Dentry> 
     let file_system =
         Arc::new(KernFs::new("proc", u64::from(uapi::PROC_SUPER_MAGIC), device, NameCache::Never, created));
     let root = Arc::new(root::Root::new(kernel));
-    Dentry::new_root(Node::new(&file_system, ROOT_INODE, 0o555, Owner::default(), Content::Directory(root)))
+    Dentry::new_root(Node::inode(&file_system, ROOT_INODE, 0o555, Owner::default(), Content::Directory(root)))
 }
 
 /// The number of the root's inode, as in Linux.

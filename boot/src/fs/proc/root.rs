@@ -14,6 +14,9 @@ use crate::task::{Pid, Task};
 /// The positions of processes in the directory start here, behind the fixed entries.
 const FIRST_PROCESS: u64 = 256;
 
+/// Makes the text of a file.
+type Make = fn(&Kernel) -> String;
+
 /// `/proc` itself.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -25,7 +28,7 @@ impl Root {
     /// Makes the directory.
     pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
         let mut fixed = StaticDirectory::default();
-        let files: [(&'static str, fn(&Kernel) -> String); 12] = [
+        let files: [(&'static str, Make); 12] = [
             ("cmdline", |_| "cloister\n".to_owned()),
             ("cpuinfo", cpuinfo::text),
             ("devices", |_| DEVICES.to_owned()),

@@ -16,7 +16,7 @@ pub(crate) fn new_tree(kernel: &Arc<Kernel>, device: (u32, u32)) -> Arc<Dentry> 
     let file_system =
         Arc::new(KernFs::new("sysfs", u64::from(uapi::SYSFS_MAGIC), device, NameCache::Keep, created));
     let root = Tree::default().root(kernel);
-    Dentry::new_root(Node::new(&file_system, 1, 0o555, Owner::default(), root))
+    Dentry::new_root(Node::inode(&file_system, 1, 0o555, Owner::default(), root))
 }
 
 /// A file whose text never changes.

@@ -108,7 +108,7 @@ pub(crate) fn process(
 pub(super) fn new_inode(file_system: &Arc<KernFs>, subject: Subject) -> Arc<dyn Inode> {
     let (number, owner) = (inode(subject.id(), 0), owner(&subject));
     let directory = Content::Directory(Arc::new(SubjectDirectory { subject }));
-    Node::new(file_system, number, 0o555, owner, directory)
+    Node::inode(file_system, number, 0o555, owner, directory)
 }
 
 /// Returns who owns the files about a subject: its effective user and group.
@@ -138,7 +138,7 @@ impl Directory for SubjectDirectory {
         let (index, (_, permissions, kind)) =
             self.known().find(|(_, (known, ..))| known.as_bytes() == name).ok_or(errno::ENOENT)?;
         let content = kind.content(&self.subject);
-        Ok(Node::new(
+        Ok(Node::inode(
             file_system,
             inode(self.subject.id(), index),
             *permissions,

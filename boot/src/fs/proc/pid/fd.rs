@@ -54,7 +54,7 @@ impl Directory for Fds {
                 | if flags.is_writable() { 0o200 } else { 0 };
             (bits, Content::Link(Arc::new(open) as Arc<dyn Link>))
         };
-        Ok(Node::new(file_system, self.inode(fd), permissions, owner(&self.subject), content))
+        Ok(Node::inode(file_system, self.inode(fd), permissions, owner(&self.subject), content))
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {

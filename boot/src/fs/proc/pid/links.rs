@@ -95,7 +95,7 @@ impl Directory for Namespaces {
             .find(|(_, (known, ..))| known.as_bytes() == name)
             .ok_or(errno::ENOENT)?;
         let link = Content::Link(Arc::new(NamespaceLink(kind, *number)));
-        Ok(Node::new(file_system, inode(self.subject.id(), index), 0o777, owner(&self.subject), link))
+        Ok(Node::inode(file_system, inode(self.subject.id(), index), 0o777, owner(&self.subject), link))
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {
