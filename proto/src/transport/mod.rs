@@ -8,7 +8,11 @@ mod adopt;
 mod error;
 mod frame;
 mod seqpacket;
+#[cfg(feature = "tokio")]
+mod tokio;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::AsyncConnection;
 pub use adopt::adopt;
 pub use error::TransportError;
 pub use frame::{MAX_DESCRIPTORS, MAX_PACKET};

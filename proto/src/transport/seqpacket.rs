@@ -84,21 +84,12 @@ impl Connection {
     /// More than [`MAX_DESCRIPTORS`] descriptors, an encoding above the limit, or the system's error; `EPIPE` when the
     /// peer has closed its end.
     pub fn send<M: Encode>(&self, message: &M, descriptors: &[BorrowedFd<'_>]) -> Result<(), TransportError> {
-        let frame = Frame::encode(message)?;
-        let mut all = descriptors.to_vec();
-        all.extend(frame.memory_file.as_ref().map(AsFd::as_fd));
-        if all.len() > MAX_DESCRIPTORS {
-            return Err(TransportError::TooManyDescriptors(all.len()));
+        match send_to(self.as_fd(), &Frame::encode(message)?, descriptors, SendFlags::empty())? {
+            Sent::Yes => Ok(()),
+            Sent::NotYet => {
+                Err(TransportError::Io { action: "send a message", source: io::ErrorKind::WouldBlock.into() })
+            }
         }
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !all.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
-            return Err(TransportError::TooManyDescriptors(all.len()));
-        }
-        let packet = [IoSlice::new(&frame.packet)];
-        retry_on_intr(|| sendmsg(&self.socket, &packet, &mut ancillary, SendFlags::NOSIGNAL))
-            .map_err(TransportError::io("send a message"))?;
-        Ok(())
     }
 
     /// Waits for the next message and its descriptors; `None` when the peer has closed its end.
@@ -109,7 +100,7 @@ impl Connection {
     ///
     /// A packet that does not keep to the protocol, or the system's error; `EAGAIN` after the time-out.
     pub fn receive<M: Decode<()>>(&self) -> Result<Option<(M, Vec<OwnedFd>)>, TransportError> {
-        match self.receive_with(RecvFlags::empty())? {
+        match receive_from(self.as_fd(), RecvFlags::empty())? {
             Received::Message(message, descriptors) => Ok(Some((message, descriptors))),
             Received::Closed => Ok(None),
             Received::Nothing => Err(TransportError::Io {
@@ -125,38 +116,7 @@ impl Connection {
     ///
     /// As [`receive`](Self::receive).
     pub fn try_receive<M: Decode<()>>(&self) -> Result<Received<M>, TransportError> {
-        self.receive_with(RecvFlags::DONTWAIT)
-    }
-
-    fn receive_with<M: Decode<()>>(&self, flags: RecvFlags) -> Result<Received<M>, TransportError> {
-        let mut packet = vec![0; MAX_PACKET];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let result = retry_on_intr(|| {
-            let mut buffers = [IoSliceMut::new(&mut packet)];
-            recvmsg(&self.socket, &mut buffers, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)
-        });
-        let received = match result {
-            Ok(received) => received,
-            Err(Errno::AGAIN) => return Ok(Received::Nothing),
-            Err(Errno::CONNRESET) => return Ok(Received::Closed),
-            Err(errno) => return Err(TransportError::io("receive a message")(errno)),
-        };
-        // Taken out before any check, so that they are closed whatever becomes of the packet.
-        let mut descriptors = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-            return Err(TransportError::Truncated);
-        }
-        if received.bytes == 0 {
-            return Ok(Received::Closed);
-        }
-        let message = decode_packet(packet.get(..received.bytes).unwrap_or_default(), &mut descriptors)?;
-        Ok(Received::Message(message, descriptors))
+        receive_from(self.as_fd(), RecvFlags::DONTWAIT)
     }
 }
 
@@ -223,6 +183,73 @@ impl From<Listener> for OwnedFd {
     fn from(listener: Listener) -> Self {
         listener.socket
     }
+}
+
+/// Whether a packet was sent.
+pub(super) enum Sent {
+    Yes,
+    /// The socket's buffer is full.
+    NotYet,
+}
+
+/// Sends a packet.
+pub(super) fn send_to(
+    socket: BorrowedFd<'_>,
+    frame: &Frame,
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<Sent, TransportError> {
+    let mut all = descriptors.to_vec();
+    all.extend(frame.memory_file.as_ref().map(AsFd::as_fd));
+    if all.len() > MAX_DESCRIPTORS {
+        return Err(TransportError::TooManyDescriptors(all.len()));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !all.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
+        return Err(TransportError::TooManyDescriptors(all.len()));
+    }
+    let packet = [IoSlice::new(&frame.packet)];
+    match retry_on_intr(|| sendmsg(socket, &packet, &mut ancillary, flags | SendFlags::NOSIGNAL)) {
+        Ok(_) => Ok(Sent::Yes),
+        Err(Errno::AGAIN) => Ok(Sent::NotYet),
+        Err(errno) => Err(TransportError::io("send a message")(errno)),
+    }
+}
+
+/// Receives a packet.
+pub(super) fn receive_from<M: Decode<()>>(
+    socket: BorrowedFd<'_>,
+    flags: RecvFlags,
+) -> Result<Received<M>, TransportError> {
+    let mut packet = vec![0; MAX_PACKET];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let result = retry_on_intr(|| {
+        let mut buffers = [IoSliceMut::new(&mut packet)];
+        recvmsg(socket, &mut buffers, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)
+    });
+    let received = match result {
+        Ok(received) => received,
+        Err(Errno::AGAIN) => return Ok(Received::Nothing),
+        Err(Errno::CONNRESET) => return Ok(Received::Closed),
+        Err(errno) => return Err(TransportError::io("receive a message")(errno)),
+    };
+    // Taken out before any check, so that they are closed whatever becomes of the packet.
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(TransportError::Truncated);
+    }
+    if received.bytes == 0 {
+        return Ok(Received::Closed);
+    }
+    let message = decode_packet(packet.get(..received.bytes).unwrap_or_default(), &mut descriptors)?;
+    Ok(Received::Message(message, descriptors))
 }
 
 fn new_socket() -> Result<OwnedFd, TransportError> {
