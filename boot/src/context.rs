@@ -7,7 +7,7 @@ use cloister_abi::Registers;
 
 use crate::error::{Errno, Fail, Restart, fail};
 use crate::event::{Events, WaitQueue};
-use crate::fs::{FdTable, OpenFile};
+use crate::fs::{FdFlags, FdTable, OpenFile};
 use crate::kernel::{Kernel, Park};
 use crate::mm::{Mm, UserMemory};
 use crate::prelude::errno;
@@ -102,6 +102,21 @@ impl SyscallCx<'_> {
             return Err(fail(errno::EBADF, "opened with O_PATH"));
         }
         Ok(file)
+    }
+
+    /// Returns the limit of descriptor numbers (`RLIMIT_NOFILE`): all are below.
+    pub(crate) fn open_files_limit(&self) -> u64 {
+        self.group().rlimits().get(Resource::OpenFiles).soft
+    }
+
+    /// Gives `file` the lowest free descriptor, which an `execve` closes if `close_on_exec` says so.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the caller has no free descriptor.
+    pub(crate) fn install(&self, file: Arc<OpenFile>, close_on_exec: bool) -> Result<i32, Fail> {
+        let flags = FdFlags::close_on_exec(close_on_exec);
+        self.files().add(file, flags, self.open_files_limit()).because("no descriptor is free")
     }
 
     /// Returns the state that the call kept when it went to wait.

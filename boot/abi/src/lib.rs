@@ -7,6 +7,7 @@
 pub mod errno;
 mod registers;
 pub mod signal;
+pub mod stat;
 pub mod time;
 
 pub use errno::Errno;

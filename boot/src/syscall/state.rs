@@ -13,6 +13,13 @@ pub(crate) enum SyscallState {
     Deadline(Option<Instant>),
     /// So many bytes were moved before the call had to wait.
     Moved(u64),
+    /// A write to a stream has moved so many bytes, and waits until a deadline for room.
+    Transfer {
+        /// How many bytes.
+        moved: usize,
+        /// Until when.
+        deadline: Option<Instant>,
+    },
     /// The process with this id was made, and the caller waits until it executes a program or ends (`vfork`).
     Vforked(Pid),
     /// The caller waits for the other threads of its process to end, and then executes a program (`execve`): there is no

@@ -33,6 +33,7 @@ pub(crate) mod permission;
 mod resolve;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod vfs;
 
 pub(crate) use anchors::{AnchorSet, Anchors};
@@ -54,4 +55,5 @@ pub(crate) use open_file::{AsyncOwner, OpenFile, OpenFlags};
 pub(crate) use path::{Path, PathText};
 pub(crate) use permission::Access;
 pub(crate) use resolve::{Follow, Last, LastName, NAME_MAX, Resolve, Target, Walker};
+pub(crate) use transfer::{At, TransferFlags};
 pub(crate) use vfs::{Vfs, new_device_number};
