@@ -29,9 +29,7 @@ const TICKS_PER_SECOND: u128 = 100;
 impl ChildInfo {
     /// Returns what is told about `process`, living or not.
     fn of(process: &Process) -> Self {
-        let living = process.tasks.iter().filter_map(|task| task.thread());
-        let time = process.group.state().ended_threads_time;
-        let time = living.fold(time, |time, thread| time + thread.cpu_time());
+        let time = process.cpu_time();
         let uid = process.tasks.first().map_or(process.uid, |task| task.credentials().uid);
         Self { pid: process.group.tgid(), uid, user_time: time.user, system_time: time.system }
     }

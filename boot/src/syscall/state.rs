@@ -1,5 +1,7 @@
 //! What a waiting system call keeps while it waits.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::task::Pid;
@@ -11,6 +13,8 @@ use crate::time::Instant;
 pub(crate) enum SyscallState {
     /// The time-out was turned into this point in time (`None`: it waits for ever).
     Deadline(Option<Instant>),
+    /// The sleep ends when its clock shows this.
+    Until(Duration),
     /// So many bytes were moved before the call had to wait.
     Moved(u64),
     /// A write to a stream has moved so many bytes, and waits until a deadline for room.

@@ -45,7 +45,7 @@ syscall_table! {
     32 dup(oldfd: Fd) = super::close::sys_dup, Full, "";
     33 dup2(oldfd: Fd, newfd: Fd) = super::close::sys_dup2, Full, "";
     34 pause() = super::signal_wait::sys_pause, Full, "";
-    35 nanosleep, "";
+    35 nanosleep(time: Address, remaining: Address) = super::sleep::sys_nanosleep, Full, "";
     36 getitimer, "";
     37 alarm, "";
     38 setitimer, "";
@@ -106,7 +106,7 @@ syscall_table! {
     93 fchown(fd: Fd, owner: UInt, group: UInt) = super::attributes::sys_fchown, Full, "";
     94 lchown(path: PathPtr, owner: UInt, group: UInt) = super::attributes::sys_lchown, Full, "";
     95 umask(mask: UInt) = super::cwd::sys_umask, Full, "";
-    96 gettimeofday, "";
+    96 gettimeofday(time: Address, zone: Address) = super::clock::sys_gettimeofday, Full, "";
     97 getrlimit(resource: UInt, limit: Address) = super::rlimit::sys_getrlimit, Full, "";
     98 getrusage(who: Int, usage: Address) = super::rusage::sys_getrusage, Partial, "processor time only";
     99 sysinfo(info: Address) = super::system::sys_sysinfo, Partial, "no load averages, no swap";
@@ -169,12 +169,12 @@ syscall_table! {
     156 _sysctl, "";
     157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no seccomp, no `PR_SET_MM`, no `PR_SET_VMA`";
     158 arch_prctl(code: Int, address: Address) = super::arch_prctl::sys_arch_prctl, Full, "";
-    159 adjtimex, "";
+    159 adjtimex(buf: Address) = super::clock::sys_adjtimex, Partial, "the clock is the host's, and not adjusted";
     160 setrlimit(resource: UInt, limit: Address) = super::rlimit::sys_setrlimit, Full, "";
     161 chroot(path: PathPtr) = super::cwd::sys_chroot, Full, "";
     162 sync() = super::sync::sys_sync, Full, "";
     163 acct, "";
-    164 settimeofday, "";
+    164 settimeofday(time: Address, zone: Address) = super::clock::sys_settimeofday, Partial, "the clock is the host's: `EPERM`";
     165 mount, "";
     166 umount2, "";
     167 swapon, "";
@@ -211,7 +211,7 @@ syscall_table! {
     198 lremovexattr(path: PathPtr, name: Text) = super::xattr::sys_lremovexattr, Full, "";
     199 fremovexattr(fd: Fd, name: Text) = super::xattr::sys_fremovexattr, Full, "";
     200 tkill(tid: Int, signal: Int) = super::signal_send::sys_tkill, Full, "";
-    201 time, "";
+    201 time(time: Address) = super::clock::sys_time, Full, "";
     202 futex, "";
     203 sched_setaffinity(pid: Int, size: UInt, mask: Address) = super::schedule::sys_sched_setaffinity, Partial, "recorded, but the host schedules";
     204 sched_getaffinity(pid: Int, size: UInt, mask: Address) = super::schedule::sys_sched_getaffinity, Full, "";
@@ -237,10 +237,10 @@ syscall_table! {
     224 timer_gettime, "";
     225 timer_getoverrun, "";
     226 timer_delete, "";
-    227 clock_settime, "";
-    228 clock_gettime, "";
-    229 clock_getres, "";
-    230 clock_nanosleep, "";
+    227 clock_settime(clock: Int, time: Address) = super::clock::sys_clock_settime, Partial, "the clock is the host's: `EPERM`";
+    228 clock_gettime(clock: Int, time: Address) = super::clock::sys_clock_gettime, Full, "";
+    229 clock_getres(clock: Int, resolution: Address) = super::clock::sys_clock_getres, Full, "";
+    230 clock_nanosleep(clock: Int, flags: Int, time: Address, remaining: Address) = super::sleep::sys_clock_nanosleep, Full, "";
     231 exit_group(status: Int) = super::exit::sys_exit_group, Full, "";
     232 epoll_wait(epfd: Fd, events: Address, maxevents: Int, timeout: Int) = super::epoll::sys_epoll_wait, Full, "";
     233 epoll_ctl(epfd: Fd, op: Int, fd: Fd, event: Address) = super::epoll::sys_epoll_ctl, Full, "";
@@ -315,7 +315,7 @@ syscall_table! {
     302 prlimit64(pid: Int, resource: UInt, new: Address, old: Address) = super::rlimit::sys_prlimit64, Full, "";
     303 name_to_handle_at, "";
     304 open_by_handle_at, "";
-    305 clock_adjtime, "";
+    305 clock_adjtime(clock: Int, buf: Address) = super::clock::sys_clock_adjtime, Partial, "the clock is the host's, and not adjusted";
     306 syncfs(fd: Fd) = super::sync::sys_syncfs, Full, "";
     307 sendmmsg, "";
     308 setns(fd: Fd, flags: Int) = super::system::sys_setns, Partial, "no namespaces";

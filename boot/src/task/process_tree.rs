@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,14 @@ pub(crate) struct Process {
     pub(crate) is_subreaper: bool,
     /// Whether it has executed a program since it was made: its process group can't be changed by its parent then.
     pub(crate) has_executed: bool,
+}
+
+impl Process {
+    /// Returns the processor time of all its threads, those that have ended included.
+    pub(crate) fn cpu_time(&self) -> CpuTime {
+        let ended = self.group.state().ended_threads_time;
+        self.tasks.iter().fold(ended, |time, task| time + task.cpu_time())
+    }
 }
 
 /// What the [`ProcessTree`]'s lock protects.

@@ -3,7 +3,7 @@
 use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 
-use super::{ExitStatus, Pid, Resource, Rlimits};
+use super::{ExitStatus, Pid, Process, Resource, Rlimits};
 use crate::event::WaitQueue;
 use crate::kernel::Kernel;
 use crate::signal::GroupSignals;
@@ -119,10 +119,7 @@ impl ThreadGroup {
 
     /// Returns the processor time of all its threads, those that have ended included.
     pub(crate) fn cpu_time(&self, kernel: &Kernel) -> CpuTime {
-        let tree = kernel.processes.lock();
-        let ended = self.state().ended_threads_time;
-        let tasks = tree.process(self.tgid).map(|process| process.tasks.as_slice()).unwrap_or_default();
-        tasks.iter().fold(ended, |time, task| time + task.cpu_time())
+        kernel.processes.lock().process(self.tgid).map(Process::cpu_time).unwrap_or_default()
     }
 
     /// Returns access to what its threads share.
