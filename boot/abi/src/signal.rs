@@ -32,6 +32,22 @@ pub struct SigInfo {
     pub fields: [u64; 14],
 }
 
+/// `struct sigevent` of `timer_create(2)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SigEvent {
+    /// `sigev_value`.
+    pub value: u64,
+    /// `sigev_signo`.
+    pub signal: i32,
+    /// `SIGEV_*`.
+    pub notify: i32,
+    /// The thread, with `SIGEV_THREAD_ID`.
+    pub tid: i32,
+    /// Unused.
+    pub padding: [u32; 11],
+}
+
 /// `stack_t` of `sigaltstack(2)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -151,6 +167,7 @@ mod tests {
     fn layout_is_that_of_linux() {
         assert_eq!(size_of::<SigAction>(), 32);
         assert_eq!(size_of::<SigInfo>(), 128);
+        assert_eq!(size_of::<SigEvent>(), 64);
         assert_eq!(size_of::<Stack>(), 24);
         assert_eq!(size_of::<SigContext>(), 256);
         assert_eq!(size_of::<UContext>(), 304);

@@ -81,7 +81,8 @@ fn next(task: &Arc<Task>) -> Step {
         if stop::stop_task(&tree, task) {
             return Step::Stopped;
         }
-        let Some((info, action, is_protected)) = take(task) else { continue };
+        let Some((mut info, action, is_protected)) = take(task) else { continue };
+        task.group().timers.on_taken(task.kernel(), &tree, &mut info);
         trace(task, &info, &action);
         let default = match action.handler {
             Handler::Ignore => continue,

@@ -25,12 +25,14 @@ pub(crate) struct SignalInfo {
     pub(crate) code: i32,
     /// The rest of `siginfo_t` behind its first 16 bytes, as the guest sees it.
     pub(crate) fields: [u64; 14],
+    /// The process' POSIX timer that sent it, and rests until it is taken.
+    pub(crate) timer: Option<i32>,
 }
 
 impl SignalInfo {
     /// Returns a signal with nothing but its code.
     pub(crate) const fn new(signal: Signal, code: i32) -> Self {
-        Self { signal, errno: 0, code, fields: [0; 14] }
+        Self { signal, errno: 0, code, fields: [0; 14], timer: None }
     }
 
     /// Returns what the kernel itself sends: `SI_KERNEL`.
@@ -60,6 +62,7 @@ impl SignalInfo {
         let mut info = Self::new(signal, SI_TIMER);
         info.fields[0] = u64::from(id.cast_unsigned());
         info.fields[1] = value;
+        info.timer = Some(id);
         info
     }
 
@@ -98,7 +101,7 @@ impl SignalInfo {
 
     /// Takes what the guest made up, for `signal`.
     pub(crate) fn from_raw(signal: Signal, raw: &SigInfo) -> Self {
-        Self { signal, errno: raw.errno, code: raw.code, fields: raw.fields }
+        Self { signal, errno: raw.errno, code: raw.code, fields: raw.fields, timer: None }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use cloister_abi::signal::Stack;
 
-use super::{Action, Signal, SignalSet};
+use super::{Action, Signal, SignalInfo, SignalSet, send};
 use crate::error::Fail;
 use crate::prelude::SyscallCx;
+use crate::task::Tree;
 
 impl SyscallCx<'_> {
     /// Sets the signals that the caller holds back; `SIGKILL` and `SIGSTOP` never are.
@@ -49,15 +50,30 @@ impl SyscallCx<'_> {
         }
     }
 
+    /// Takes a pending signal of the caller's or of its process, blocked or not.
+    pub(crate) fn take_signal(&self, set: SignalSet) -> Option<SignalInfo> {
+        self.take_signal_in(&self.kernel().processes.lock(), set)
+    }
+
+    fn take_signal_in(&self, tree: &Tree, set: SignalSet) -> Option<SignalInfo> {
+        let mut info = {
+            let mut state = self.group().state();
+            let mut signals = self.task.signals.lock();
+            signals.pending.take(set).or_else(|| state.signals.pending.take(set))?
+        };
+        self.group().timers.on_taken(self.kernel(), tree, &mut info);
+        Some(info)
+    }
+
     /// Changes what `signal` does, and returns what it did. A signal that is ignored from now on is not pending any more
     /// (`sigaction(2)`; POSIX, 2.4.3).
     pub(crate) fn set_action(&self, signal: Signal, action: Action) -> Action {
         let old = self.task.actions().lock().set(signal, action);
         if action.ignores(signal) {
             let tree = self.kernel().processes.lock();
-            self.group().state().signals.pending.discard(SignalSet::of(signal));
-            for task in tree.process(self.group().tgid()).iter().flat_map(|process| &process.tasks) {
-                task.signals.lock().pending.discard(SignalSet::of(signal));
+            if let Some(process) = tree.process(self.group().tgid()) {
+                let discarded = send::discard(process, &mut process.group.state(), SignalSet::of(signal));
+                self.group().timers.on_discarded(self.kernel(), &tree, &discarded);
             }
         }
         old

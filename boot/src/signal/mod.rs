@@ -40,7 +40,7 @@ pub(crate) use deliver::{BeforeUser, before_user, has_deliverable};
 pub(crate) use force::{force, on_exception, on_host_kill};
 pub(crate) use frame::pop as pop_frame;
 pub(crate) use info::{SI_KERNEL, SI_TIMER, SI_TKILL, SI_USER, SignalInfo};
-pub(crate) use pending::PendingSignals;
+pub(crate) use pending::{PendingSignals, Sent};
 pub(crate) use permission::check as check_permission;
 pub(crate) use send::{
     Origin, Target, send, send_from_outside, send_to_group, send_to_process_group, send_to_task,

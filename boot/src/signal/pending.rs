@@ -9,6 +9,17 @@ use super::{SignalInfo, SignalSet};
 use crate::error::Errno;
 use crate::prelude::errno;
 
+/// What became of a signal that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is pending, or had its effect at once.
+    Queued,
+    /// It is one with a signal that is pending already.
+    Merged,
+    /// Nobody wants it.
+    Dropped,
+}
+
 /// Signals that were sent and not yet taken, in the order in which they are taken: those of faults first, then the
 /// lowest number first, those of one number in the order they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,27 +39,30 @@ impl PendingSignals {
         self.queue.len()
     }
 
-    /// Adds a signal. A standard signal that is pending already stays as it is.
+    /// Adds a signal. A standard signal that is pending already stays as it is, unless a timer sent it: a timer has one
+    /// signal pending at most, and its own always.
     ///
     /// # Errors
     ///
     /// `EAGAIN` if a real-time signal finds `limit` signals queued (`RLIMIT_SIGPENDING`); one that `kill(2)` sends
     /// is then taken without its information, as in Linux.
-    pub(crate) fn push(&mut self, info: SignalInfo, limit: usize) -> Result<(), Errno> {
-        if info.signal.is_real_time() {
-            if self.queue.len() >= limit {
-                if info.code != SI_USER {
-                    return Err(errno::EAGAIN);
-                }
-                self.set.insert(info.signal);
-                return Ok(());
-            }
-        } else if self.set.contains(info.signal) {
-            return Ok(());
+    pub(crate) fn push(&mut self, info: SignalInfo, limit: usize) -> Result<Sent, Errno> {
+        let is_merged = match info.timer {
+            Some(_) => self.queue.iter().any(|other| other.timer == info.timer),
+            None => !info.signal.is_real_time() && self.set.contains(info.signal),
+        };
+        if is_merged {
+            return Ok(Sent::Merged);
+        }
+        let has_room = !info.signal.is_real_time() || info.timer.is_some() || self.queue.len() < limit;
+        if !has_room && info.code != SI_USER {
+            return Err(errno::EAGAIN);
         }
         self.set.insert(info.signal);
-        self.queue.push_back(info);
-        Ok(())
+        if has_room {
+            self.queue.push_back(info);
+        }
+        Ok(Sent::Queued)
     }
 
     /// Takes the next signal out of `allowed`.
@@ -63,17 +77,15 @@ impl PendingSignals {
         Some(info.unwrap_or(SignalInfo::new(signal, SI_USER)))
     }
 
-    /// Discards all signals in `set`.
-    pub(crate) fn discard(&mut self, set: SignalSet) {
-        if !self.set.and(set).is_empty() {
-            self.queue.retain(|info| !set.contains(info.signal));
-            self.set = self.set.without(set);
+    /// Discards all signals in `set`, and returns them.
+    pub(crate) fn discard(&mut self, set: SignalSet) -> Vec<SignalInfo> {
+        if self.set.and(set).is_empty() {
+            return Vec::new();
         }
-    }
-
-    /// Returns a queued signal for which `is_it` holds, to be changed.
-    pub(crate) fn find_mut(&mut self, is_it: impl Fn(&SignalInfo) -> bool) -> Option<&mut SignalInfo> {
-        self.queue.iter_mut().find(|info| is_it(info))
+        let discarded = self.queue.iter().filter(|info| set.contains(info.signal)).copied().collect();
+        self.queue.retain(|info| !set.contains(info.signal));
+        self.set = self.set.without(set);
+        discarded
     }
 }
 
@@ -116,15 +128,30 @@ mod tests {
     fn the_limit_is_for_real_time_signals() {
         let mut pending = PendingSignals::default();
         let queued = SignalInfo::new(Signal::new(40).unwrap(), -1);
-        assert_eq!(pending.push(queued, 1), Ok(()));
+        assert_eq!(pending.push(queued, 1), Ok(Sent::Queued));
         assert_eq!(pending.push(queued, 1), Err(errno::EAGAIN));
-        assert_eq!(pending.push(user(41, 5), 1), Ok(()));
-        assert_eq!(pending.push(user(10, 5), 1), Ok(()));
-        pending.discard(SignalSet::of(Signal::new(40).unwrap()));
+        assert_eq!(pending.push(user(41, 5), 1), Ok(Sent::Queued));
+        assert_eq!(pending.push(user(10, 5), 1), Ok(Sent::Queued));
+        assert_eq!(pending.push(user(10, 6), 1), Ok(Sent::Merged));
+        assert_eq!(pending.discard(SignalSet::of(queued.signal)), [queued]);
         pending.take(SignalSet::ALL);
         // Its information found no room.
         assert_eq!(pending.take(SignalSet::ALL), Some(user(41, 0)));
         assert_eq!(pending.take(SignalSet::ALL), None);
+    }
+
+    #[test]
+    fn each_timer_has_its_own_signal() {
+        let mut pending = PendingSignals::default();
+        pending.push(user(14, 1), 0).unwrap();
+        let timer = |id| SignalInfo::timer(Signal::ALRM, id, 0);
+        assert_eq!(
+            [5, 6, 5].map(|id| pending.push(timer(id), 0)),
+            [Sent::Queued, Sent::Queued, Sent::Merged].map(Ok)
+        );
+        let taken: Vec<_> =
+            std::iter::from_fn(|| pending.take(SignalSet::ALL)).map(|info| info.timer).collect();
+        assert_eq!(taken, [None, Some(5), Some(6)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::state::JobReport;
 use super::stop;
-use super::{Signal, SignalInfo, SignalSet, child};
+use super::{Sent, Signal, SignalInfo, SignalSet, child};
 use crate::error::Errno;
 use crate::event::Events;
 use crate::prelude::{Arc, Kernel, Task};
@@ -76,27 +76,28 @@ pub(crate) fn send(
     target: Target<'_>,
     info: SignalInfo,
     origin: Origin,
-) -> Result<(), Errno> {
+) -> Result<Sent, Errno> {
     // The task by which it is decided whether the signal is ignored: as in Linux, the leader for a process.
     let Some(judge) = (match target {
         Target::Group => process.tasks.first(),
         Target::Task(task) => Some(task),
     }) else {
-        return Ok(());
+        return Ok(Sent::Dropped);
     };
     let action = judge.actions().get(info.signal);
     let mut state = process.group.state();
     if state.exit.is_some() {
-        return Ok(());
+        return Ok(Sent::Dropped);
     }
-    let report = interplay(process, &mut state, info.signal);
+    let (report, discarded) = interplay(process, &mut state, info.signal);
     let protected = state.signals.is_init
         && action.handler == super::Handler::Default
         && (origin == Origin::Inside || !SignalSet::UNMASKABLE.contains(info.signal));
-    let mut sent = Ok(());
+    let mut sent = Ok(Sent::Dropped);
     if info.signal == Signal::KILL {
         if !protected {
             end(process, &mut state, info.signal);
+            sent = Ok(Sent::Queued);
         }
     } else {
         let blocked = judge.signals.lock().blocked.contains(info.signal);
@@ -105,6 +106,9 @@ pub(crate) fn send(
         }
     }
     drop(state);
+    if !discarded.is_empty() {
+        process.group.timers.on_discarded(judge.kernel(), tree, &discarded);
+    }
     if let Some(report) = report {
         child::notify_job_change(tree, process, report);
     }
@@ -112,18 +116,31 @@ pub(crate) fn send(
 }
 
 /// Carries out what stop signals and `SIGCONT` do to each other when they are sent, blocked or not
-/// (`signal(7)`, "Standard signals"; POSIX, 2.4.3). Returns what the parent is to be told.
-fn interplay(process: &Process, state: &mut GroupState, signal: Signal) -> Option<JobReport> {
-    let discarded = match signal {
+/// (`signal(7)`, "Standard signals"; POSIX, 2.4.3). Returns what the parent is to be told, and the signals that were
+/// discarded.
+fn interplay(
+    process: &Process,
+    state: &mut GroupState,
+    signal: Signal,
+) -> (Option<JobReport>, Vec<SignalInfo>) {
+    let unwanted = match signal {
         Signal::CONT => SignalSet::STOPS,
         _ if SignalSet::STOPS.contains(signal) => SignalSet::of(Signal::CONT),
-        _ => return None,
+        _ => return (None, Vec::new()),
     };
-    state.signals.pending.discard(discarded);
+    let discarded = discard(process, state, unwanted);
+    let report = if signal == Signal::CONT { stop::resume(process, state) } else { None };
+    (report, discarded)
+}
+
+/// Discards pending signals of a process and of all its tasks. The caller tells the timers
+/// ([`GroupTimers::on_discarded`](crate::time::GroupTimers::on_discarded)) when it has unlocked the group.
+pub(super) fn discard(process: &Process, state: &mut GroupState, set: SignalSet) -> Vec<SignalInfo> {
+    let mut discarded = state.signals.pending.discard(set);
     for task in &process.tasks {
-        task.signals.lock().pending.discard(discarded);
+        discarded.append(&mut task.signals.lock().pending.discard(set));
     }
-    if signal == Signal::CONT { stop::resume(process, state) } else { None }
+    discarded
 }
 
 /// Queues a signal, and wakes who takes it.
@@ -132,18 +149,18 @@ fn queue(
     state: &mut GroupState,
     target: Target<'_>,
     info: SignalInfo,
-) -> Result<(), Errno> {
+) -> Result<Sent, Errno> {
     let limit = process.group.signal_limit();
-    let taker = match target {
+    let (sent, taker) = match target {
         Target::Task(task) => {
             let mut signals = task.signals.lock();
-            signals.pending.push(info, limit)?;
-            (!signals.blocked.contains(info.signal)).then_some(task)
+            let sent = signals.pending.push(info, limit)?;
+            (sent, (!signals.blocked.contains(info.signal)).then_some(task))
         }
         Target::Group => {
-            state.signals.pending.push(info, limit)?;
+            let sent = state.signals.pending.push(info, limit)?;
             let takes = |task: &&Arc<Task>| !task.signals.lock().blocked.contains(info.signal);
-            process.tasks.iter().find(takes)
+            (sent, process.tasks.iter().find(takes))
         }
     };
     if let Some(task) = taker {
@@ -151,7 +168,7 @@ fn queue(
     }
     // Those who wait for blocked signals: sigtimedwait(2), signalfd(2).
     process.group.signal_events.wake(Events::READABLE);
-    Ok(())
+    Ok(sent)
 }
 
 /// Ends a process by a signal: all its tasks leave as soon as they see it.

@@ -52,6 +52,8 @@ mod sync;
 mod system;
 mod table;
 mod table_x86_64;
+mod timer;
+mod timerfd;
 mod truncate;
 mod uname;
 mod unimplemented;

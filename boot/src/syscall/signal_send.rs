@@ -25,8 +25,10 @@ fn send(
 ) -> Result<(), Fail> {
     signal::check_permission(tree, cx.task, process, info.map(|info| info.signal))?;
     match info {
-        Some(info) => signal::send(tree, process, target, info, Origin::Inside)
-            .map_err(|errno| fail(errno, "too many signals are queued")),
+        Some(info) => match signal::send(tree, process, target, info, Origin::Inside) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(fail(errno, "too many signals are queued")),
+        },
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use super::signal_state::check_set_size;
 use super::{Address, Size};
 use crate::event::Events;
 use crate::prelude::*;
-use crate::signal::{SignalInfo, SignalSet};
+use crate::signal::SignalSet;
 use crate::time;
 
 /// Handles `pause()`.
@@ -39,7 +39,8 @@ pub(super) fn sys_rt_sigtimedwait(
         if timeout.is_null() { None } else { Some(time::duration(cx.memory().read::<Timespec>(timeout)?)?) };
     let deadline = cx.deadline(timeout);
     let queue = cx.group().signal_events.clone();
-    let attempt = |cx: &mut SyscallCx<'_>| take(cx, set).ok_or(fail(errno::EAGAIN, "no signal is pending"));
+    let attempt =
+        |cx: &mut SyscallCx<'_>| cx.take_signal(set).ok_or(fail(errno::EAGAIN, "no signal is pending"));
     match cx.block_on(&queue, Events::READABLE, deadline, Restart::Sys, attempt) {
         Ok(taken) => {
             cx.memory().write_if::<SigInfo>(info, &taken.to_raw())?;
@@ -48,11 +49,4 @@ pub(super) fn sys_rt_sigtimedwait(
         Err(Fail::Restart(_)) => Err(fail(errno::EINTR, "another signal came")),
         Err(failure) => Err(failure),
     }
-}
-
-/// Takes a signal of the caller's or of its process.
-pub(crate) fn take(cx: &SyscallCx<'_>, set: SignalSet) -> Option<SignalInfo> {
-    let mut state = cx.group().state();
-    let mut signals = cx.task.signals.lock();
-    signals.pending.take(set).or_else(|| state.signals.pending.take(set))
 }

@@ -242,4 +242,6 @@ fn add_to_tree(cx: &SyscallCx<'_>, task: &Arc<Task>, arguments: &CloneArguments)
         has_executed: false,
     };
     tree.add_process(process);
+    drop(tree);
+    task.group().timers.watch_cpu_limit(cx.kernel(), task.group());
 }

@@ -65,6 +65,7 @@ pub(crate) fn exit_task(cx: &mut SyscallCx<'_>, status: ExitStatus) {
 fn end_process(cx: &mut SyscallCx<'_>) {
     let kernel = Arc::clone(cx.kernel());
     let group = Arc::clone(cx.group());
+    group.timers.stop();
     let status = group.state().final_status();
     let mut tree = kernel.processes.lock();
     let held_groups = signal::groups_held(&tree, group.tgid());

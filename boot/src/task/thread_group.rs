@@ -7,6 +7,7 @@ use super::{ExitStatus, Pid, Process, Resource, Rlimits};
 use crate::event::WaitQueue;
 use crate::kernel::Kernel;
 use crate::signal::GroupSignals;
+use crate::time::GroupTimers;
 
 /// A thread group: what POSIX calls a process. Its relations are in the
 /// [`ProcessTree`](super::ProcessTree).
@@ -23,6 +24,8 @@ pub(crate) struct ThreadGroup {
     pub(crate) end_events: WaitQueue,
     /// Woken when a signal is sent to the group or to one of its tasks (`sigtimedwait(2)`, `signalfd(2)`).
     pub(crate) signal_events: WaitQueue,
+    /// Its timers.
+    pub(crate) timers: GroupTimers,
 }
 
 /// What the threads of a group share.
@@ -80,6 +83,7 @@ impl ThreadGroup {
             thread_events: WaitQueue::new(),
             end_events: WaitQueue::new(),
             signal_events: WaitQueue::new(),
+            timers: GroupTimers::default(),
         }
     }
 

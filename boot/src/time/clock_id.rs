@@ -8,7 +8,7 @@ use super::Instant;
 use crate::error::{Fail, fail};
 use crate::kernel::Kernel;
 use crate::prelude::{SyscallCx, errno, uapi};
-use crate::task::{Pid, Tree};
+use crate::task::{Pid, Process, Tree};
 
 /// A clock that the guest can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub(crate) enum ClockId {
     Boottime,
     /// The processor time of a process.
     Process(Pid),
+    /// The processor time of a process in user code.
+    ProcessUser(Pid),
     /// The processor time of a thread.
     Thread(Pid),
 }
@@ -72,7 +74,7 @@ impl ClockId {
 
     /// Returns whether it counts processor time.
     pub(crate) fn is_of_processor(self) -> bool {
-        matches!(self, Self::Process(_) | Self::Thread(_))
+        matches!(self, Self::Process(_) | Self::ProcessUser(_) | Self::Thread(_))
     }
 
     /// Returns its time. Locks the process tree for processor time.
@@ -81,14 +83,19 @@ impl ClockId {
             Self::Realtime => kernel.clock.realtime(),
             Self::Monotonic => Duration::from_nanos(kernel.clock.monotonic().as_ns()),
             Self::Boottime => kernel.clock.boottime(),
-            Self::Process(_) | Self::Thread(_) => self.now_in(kernel, &kernel.processes.lock()),
+            Self::Process(_) | Self::ProcessUser(_) | Self::Thread(_) => {
+                self.now_in(kernel, &kernel.processes.lock())
+            }
         }
     }
 
     /// Returns its time, of a caller that has locked the process tree. The time of what has ended is zero.
     pub(crate) fn now_in(self, kernel: &Kernel, tree: &Tree) -> Duration {
         let used = match self {
-            Self::Process(tgid) => tree.process(tgid).map(|process| process.cpu_time()),
+            Self::ProcessUser(tgid) => {
+                return tree.process(tgid).map(|process| process.cpu_time().user).unwrap_or_default();
+            }
+            Self::Process(tgid) => tree.process(tgid).map(Process::cpu_time),
             Self::Thread(tid) => tree.task(tid).map(|task| task.cpu_time()),
             Self::Realtime | Self::Monotonic | Self::Boottime => return self.now(kernel),
         };
