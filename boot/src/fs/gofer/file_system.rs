@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use super::GoferInode;
 use super::attributes::FileId;
+use super::handles::Ahead;
 use crate::error::Errno;
 use crate::fs::{FileSystem, FileSystemStatistics, NameCache, new_device_number};
 use crate::prelude::{errno, uapi};
@@ -34,6 +35,7 @@ pub(crate) struct GoferFs {
     inodes: Lock<Inodes, { class::RELEASED }>,
     /// The number of renames: each may have taken a name from a file that has several.
     renames: AtomicU64,
+    pub(super) ahead: Ahead,
     root_fid: Fid,
     root_attr: Attr,
 }
@@ -72,6 +74,7 @@ impl GoferFs {
             client: Lock::new(client),
             inodes: Lock::default(),
             renames: AtomicU64::new(0),
+            ahead: Ahead::default(),
             root_fid,
             root_attr,
         }))

@@ -6,6 +6,7 @@
 //! the host that execute the file.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 
 use cloister_9p::client::Opened;
@@ -28,6 +29,8 @@ pub(super) enum HostAccess {
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     reader: Option<Arc<OwnedFd>>,
+    /// The one for reading was opened with the look-up, and nobody has asked for it yet.
+    is_ahead: bool,
     /// For reading and writing.
     writer: Weak<OwnedFd>,
 }
@@ -57,15 +60,23 @@ impl GoferInode {
     /// The gofer's.
     pub(super) fn host(&self, access: HostAccess) -> Result<Arc<OwnedFd>, Errno> {
         let known = {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
             match access {
-                HostAccess::Read => state.handles.any(),
+                HostAccess::Read => {
+                    if std::mem::take(&mut state.handles.is_ahead) {
+                        self.file_system.ahead.note_use();
+                    }
+                    state.handles.any()
+                }
                 HostAccess::Write => state.handles.writer(),
             }
         };
         match (known, access) {
             (Some(known), _) => Ok(known),
-            (None, HostAccess::Read) => self.open_host(OFlags::RDONLY).map(Arc::new),
+            (None, HostAccess::Read) => {
+                self.file_system.ahead.note_use();
+                self.open_host(OFlags::RDONLY).map(Arc::new)
+            }
             (None, HostAccess::Write) => self.open_writer(),
         }
     }
@@ -106,22 +117,68 @@ impl GoferInode {
 
     /// Keeps a descriptor for reading beyond its last close.
     pub(super) fn keep_reader(self: &Arc<Self>, host: &Arc<OwnedFd>) {
-        let is_new = {
-            let mut state = self.state.lock();
-            let is_new = state.handles.any().is_none();
-            if is_new {
-                state.handles.reader = Some(Arc::clone(host));
+        self.keep(host, false);
+    }
+
+    /// Keeps a descriptor for reading that was opened with the look-up.
+    pub(super) fn keep_reader_ahead(self: &Arc<Self>, host: OwnedFd) {
+        self.keep(&Arc::new(host), true);
+    }
+
+    fn keep(self: &Arc<Self>, host: &Arc<OwnedFd>, is_ahead: bool) {
+        {
+            let handles = &mut self.state.lock().handles;
+            if handles.any().is_some() {
+                return;
             }
-            is_new
-        };
-        if is_new {
-            self.file_system.note_reader(self);
+            (handles.reader, handles.is_ahead) = (Some(Arc::clone(host)), is_ahead);
         }
+        self.file_system.note_reader(self);
     }
 
     /// Lets go of the descriptor for reading; who still reads by it has it for as long as that takes.
     pub(super) fn close_reader(&self) {
-        let reader = self.state.lock().handles.reader.take();
+        let reader = {
+            let mut state = self.state.lock();
+            if std::mem::take(&mut state.handles.is_ahead) {
+                self.file_system.ahead.note_waste();
+            }
+            state.handles.reader.take()
+        };
         drop(reader);
+    }
+}
+
+/// Whether to have files opened for reading as they are looked up.
+///
+/// That costs the look-up a third more, and saves a request of its own if the guest does open the file: programs that start
+/// open nearly all that they look up, `find` opens nothing. Each descriptor that was used speaks for it, each that was
+/// closed unused against it.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(AtomicI32);
+
+impl Ahead {
+    /// How far the past counts.
+    const MAX: i32 = 32;
+
+    /// Returns whether to do so.
+    pub(super) fn is_worth_it(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= 0
+    }
+
+    /// Notes that a file was opened for reading.
+    pub(super) fn note_use(&self) {
+        self.add(1);
+    }
+
+    /// Notes that a file was not opened while it was known.
+    pub(super) fn note_waste(&self) {
+        self.add(-1);
+    }
+
+    fn add(&self, change: i32) {
+        // A lost update is no matter.
+        let score = self.0.load(Ordering::Relaxed).saturating_add(change).clamp(-Self::MAX, Self::MAX);
+        self.0.store(score, Ordering::Relaxed);
     }
 }

@@ -149,6 +149,7 @@ impl GoferInode {
 
 impl Drop for GoferInode {
     fn drop(&mut self) {
+        self.close_reader();
         let fids = std::mem::take(&mut self.state.get_mut().fids);
         self.file_system.release(self.id, fids);
     }

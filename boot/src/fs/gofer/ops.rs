@@ -173,7 +173,14 @@ impl GoferInode {
     /// Finds an entry of this directory.
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
         let dir = self.fid();
-        let mut walk = self.file_system.call(|client| client.walk_attr(dir, &[name]))?;
+        let is_ahead = self.file_system.trust() == Trust::Exclusive && self.file_system.ahead.is_worth_it();
+        let mut walk = self.file_system.call(|client| {
+            if is_ahead {
+                client.walk_open(dir, &[name], OFlags::RDONLY.bits())
+            } else {
+                client.walk_attr(dir, &[name])
+            }
+        })?;
         let Some(found) = walk.found.pop() else {
             let number = walk.error.and_then(|number| i32::try_from(number).ok());
             return Err(number.map_or(errno::EIO, Errno::from_raw));
@@ -181,6 +188,10 @@ impl GoferInode {
         let inode = self.file_system.inode(found);
         if let Some(target) = walk.target {
             inode.set_target(target);
+        }
+        // A file that can't be read is found nevertheless.
+        if let Some(Ok(host)) = walk.opened {
+            inode.keep_reader_ahead(host);
         }
         Ok(inode)
     }

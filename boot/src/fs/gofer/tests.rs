@@ -165,6 +165,32 @@ fn descriptors_are_shared_and_bounded() {
 }
 
 #[test]
+fn files_are_opened_ahead_while_it_pays() {
+    let fixture = Fixture::new(Trust::Exclusive);
+    (0..300).for_each(|number| fs::write(fixture.path(&format!("{number}")), "").unwrap());
+    let find = |number: u32| fixture.root.find(number.to_string().as_bytes()).unwrap();
+    let is_open = |inode: &Arc<GoferInode>| inode.state.lock().handles.any().is_some();
+    assert!(is_open(&find(0)));
+    // Each that is forgotten unopened speaks against it.
+    assert!((0..100).filter(|&number| is_open(&find(number))).count() < 50);
+    assert!(!is_open(&find(0)));
+    // Each that is opened speaks for it.
+    let opened: Vec<_> = (100..200)
+        .map(|number| {
+            let inode = find(number);
+            read(&inode).unwrap();
+            inode
+        })
+        .collect();
+    assert!(is_open(&find(200)));
+    assert_eq!(opened.len(), 100);
+    // Where others change the files, what was opened ahead would have to be asked for again.
+    let shared = Fixture::new(Trust::Shared);
+    fs::write(shared.path("file"), "").unwrap();
+    assert!(!is_open(&shared.root.find(b"file").unwrap()));
+}
+
+#[test]
 fn a_file_with_several_names_is_one() {
     let fixture = Fixture::new(Trust::Exclusive);
     let inode = fixture.create(b"a");
