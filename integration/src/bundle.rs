@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::place::TMPFS;
-use crate::program::{Access, Program};
+use crate::program::{Access, Bind, Program};
 
 const CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
@@ -28,8 +28,8 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
-/// The configuration that runs the program on the root file system.
-pub fn config(program: &Program, rootfs: &Path) -> Value {
+/// The configuration that runs the program on the root file system, with `binds` of the host.
+pub fn config(program: &Program, binds: &[Bind], rootfs: &Path) -> Value {
     let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
     let env: Vec<String> = program.environment().map(|(name, value)| format!("{name}={value}")).collect();
     json!({
@@ -46,12 +46,12 @@ pub fn config(program: &Program, rootfs: &Path) -> Value {
         },
         "root": { "path": rootfs, "readonly": true },
         "hostname": "box",
-        "mounts": mounts(program),
+        "mounts": mounts(binds),
         "linux": { "namespaces": namespaces },
     })
 }
 
-fn mounts(program: &Program) -> Vec<Value> {
+fn mounts(binds: &[Bind]) -> Vec<Value> {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     let mut mounts = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
@@ -65,7 +65,7 @@ fn mounts(program: &Program) -> Vec<Value> {
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
     ];
     mounts.extend(TMPFS.map(|path| mount(path, "tmpfs", &["nosuid", "nodev", "mode=1777"])));
-    mounts.extend(program.binds.iter().map(|bind| {
+    mounts.extend(binds.iter().map(|bind| {
         let access = if bind.access == Access::ReadOnly { "ro" } else { "rw" };
         json!({
             "destination": bind.inside,

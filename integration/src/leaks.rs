@@ -11,26 +11,28 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use crate::processes::Process;
+
 /// How long processes may take to end by themselves after the command that started them has.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The watch over one run.
 #[derive(Debug)]
-pub struct Leaks<'a> {
-    id: &'a str,
-    dir: &'a Path,
+pub struct Leaks {
+    id: String,
+    dir: PathBuf,
 }
 
-impl<'a> Leaks<'a> {
+impl Leaks {
     /// Begins to watch: from now on, orphans of what this process starts become its children, and so can be found.
     ///
     /// `id` is in the name of everything that the run makes, and `dir` is the folder that it works in.
     ///
     /// # Errors
     /// When this process cannot be made the adopter of orphans.
-    pub fn watch(id: &'a str, dir: &'a Path) -> Result<Self> {
+    pub fn watch(id: &str, dir: &Path) -> Result<Self> {
         prctl::set_child_subreaper(true).context("cannot become a subreaper")?;
-        Ok(Self { id, dir })
+        Ok(Self { id: id.to_owned(), dir: dir.to_owned() })
     }
 
     /// Looks for what is left, and ends the processes among it.
@@ -51,7 +53,7 @@ impl<'a> Leaks<'a> {
 
     fn mounts(&self) -> Vec<String> {
         let dir = self.dir.display().to_string();
-        lines_with("/proc/self/mountinfo", &[self.id, &dir])
+        lines_with("/proc/self/mountinfo", &[&self.id, &dir])
             .into_iter()
             .map(|line| format!("mount: {line}"))
             .collect()
@@ -59,7 +61,7 @@ impl<'a> Leaks<'a> {
 
     fn sockets(&self) -> Vec<String> {
         let dir = self.dir.display().to_string();
-        lines_with("/proc/net/unix", &[self.id, &dir])
+        lines_with("/proc/net/unix", &[&self.id, &dir])
             .into_iter()
             .map(|line| format!("socket: {line}"))
             .collect()
@@ -67,7 +69,7 @@ impl<'a> Leaks<'a> {
 
     fn cgroups(&self) -> Vec<String> {
         let mut found = Vec::new();
-        find_named(Path::new("/sys/fs/cgroup"), self.id, 4, &mut found);
+        find_named(Path::new("/sys/fs/cgroup"), &self.id, 4, &mut found);
         found.into_iter().map(|path| format!("cgroup: {}", path.display())).collect()
     }
 
@@ -75,9 +77,9 @@ impl<'a> Leaks<'a> {
     fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         for dir in ["/tmp", "/run", "/var/run/cloister", "/dev/shm"] {
-            find_named(Path::new(dir), self.id, 2, &mut found);
+            find_named(Path::new(dir), &self.id, 2, &mut found);
         }
-        find_named(&self.dir.join("state"), self.id, 2, &mut found);
+        find_named(&self.dir.join("state"), &self.id, 2, &mut found);
         found.into_iter().map(|path| format!("file: {}", path.display())).collect()
     }
 }
@@ -102,7 +104,8 @@ fn find_named(dir: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
 fn left_processes() -> Vec<String> {
     let until = Instant::now() + GRACE;
     loop {
-        let alive: Vec<Pid> = children().into_iter().filter(|&pid| !reap(pid)).collect();
+        let mut alive = Process::own().children();
+        alive.retain(|&process| !reap(process));
         if alive.is_empty() {
             return Vec::new();
         }
@@ -110,36 +113,25 @@ fn left_processes() -> Vec<String> {
             thread::sleep(Duration::from_millis(5));
             continue;
         }
-        let names = alive.iter().map(|&pid| format!("process: {}", describe(pid))).collect();
-        for pid in alive {
+        let all: Vec<Process> =
+            alive.iter().copied().chain(alive.iter().flat_map(|p| p.descendants())).collect();
+        let names = all.iter().map(|&process| format!("process: {}", describe(process))).collect();
+        for process in all {
             // A failure means that it has just ended.
-            let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, None);
+            let _ = kill(Pid::from_raw(process.0), Signal::SIGKILL);
+            let _ = waitpid(Pid::from_raw(process.0), None);
         }
         return names;
     }
 }
 
 /// Whether the child had ended; if so nothing is left of it.
-fn reap(pid: Pid) -> bool {
+fn reap(process: Process) -> bool {
+    let pid = Pid::from_raw(process.0);
     waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid() == Some(pid))
 }
 
-fn children() -> Vec<Pid> {
-    let own = std::process::id().to_string();
-    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| parent_of(*pid).as_deref() == Some(&own)).map(Pid::from_raw).collect()
-}
-
-fn parent_of(pid: i32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(1).map(str::to_owned)
-}
-
-fn describe(pid: Pid) -> String {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    format!("{pid} {} {}", read("comm").trim_end(), read("cmdline").replace('\0', " "))
+fn describe(process: Process) -> String {
+    let name = process.name().unwrap_or_default();
+    format!("{} {name} {}", process.0, process.read("cmdline").unwrap_or_default().replace('\0', " "))
 }

@@ -16,10 +16,13 @@ pub mod paths;
 pub mod peers;
 pub mod place;
 pub mod process;
+pub mod processes;
 pub mod program;
 pub mod rootfs;
+pub mod session;
 
 pub use place::Place;
 pub use process::{Finished, Status};
 pub use program::Program;
 pub use rootfs::Rootfs;
+pub use session::Session;

@@ -1,14 +1,14 @@
 //! Where a program is run: natively, inside Cloister, inside another runtime.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::peers;
 use crate::process::{self, Finished};
-use crate::program::{Access, Run};
-use crate::{bundle, paths, peers};
+use crate::program::{Access, Program};
+use crate::session::Session;
 
 /// File systems in memory that every program gets.
 pub const TMPFS: [&str; 5] = ["/tmp", "/run", "/root", "/var/tmp", "/mnt/tmpfs"];
@@ -45,14 +45,33 @@ impl Place {
     }
 
     /// Runs the program here.
-    pub(crate) fn run(self, run: &Run<'_>) -> Result<Finished> {
+    pub(crate) fn run(self, program: &Program, session: &Session<'_>) -> Result<Finished> {
         let mut command = match self {
-            Place::Native => native(run)?,
-            Place::Cloister(platform) => cloister(run, platform)?,
-            Place::Crun => crun(run)?,
-            Place::Runsc(platform) => runsc(run, platform)?,
+            Place::Native => native(program, session)?,
+            Place::Cloister(_) | Place::Crun | Place::Runsc(_) => {
+                let mut command = self.runtime(session)?;
+                command.arg("run").arg("--bundle").arg(session.write_bundle(program)?).arg(session.id());
+                command
+            }
         };
-        process::run(&mut command, &run.program.input, run.program.limit)
+        process::run(&mut command, &program.input, program.limit)
+    }
+
+    /// The command of the runtime here, with its global flags; the subcommand is to follow.
+    ///
+    /// # Errors
+    /// When the runtime is not there, or this place has none.
+    pub fn runtime(self, session: &Session<'_>) -> Result<Command> {
+        match self {
+            Place::Native => bail!("nothing but `chroot` runs programs natively"),
+            Place::Cloister(platform) => {
+                let mut command = session.cloister()?;
+                command.args(platform.into_iter().flat_map(|name| ["--platform", name]));
+                Ok(command)
+            }
+            Place::Crun => crun(session),
+            Place::Runsc(platform) => runsc(session, platform),
+        }
     }
 }
 
@@ -62,11 +81,10 @@ fn quoted(word: &str) -> String {
 }
 
 /// `chroot` in new namespaces. All mounts are in a mount namespace of its own and vanish with it.
-fn native(run: &Run<'_>) -> Result<Command> {
-    let mut script = format!(
-        "set -e\nulimit -Sn 1024\nulimit -Hn 4096\nR={}\n",
-        quoted(&run.rootfs.display().to_string())
-    );
+fn native(program: &Program, session: &Session<'_>) -> Result<Command> {
+    let rootfs = program.rootfs.path(session.lock())?;
+    let mut script =
+        format!("set -e\nulimit -Sn 1024\nulimit -Hn 4096\nR={}\n", quoted(&rootfs.display().to_string()));
     script.push_str(
         "mount --bind \"$R\" \"$R\"\n\
          mount -t proc proc \"$R/proc\"\n\
@@ -82,7 +100,7 @@ fn native(run: &Run<'_>) -> Result<Command> {
     for path in TMPFS {
         writeln!(script, "mount -t tmpfs -o mode=1777 tmpfs \"$R{path}\"")?;
     }
-    for bind in &run.program.binds {
+    for bind in program.all_binds(session) {
         let (host, inside) = (quoted(&bind.host.display().to_string()), quoted(&bind.inside));
         writeln!(script, "mount --bind {host} \"$R\"{inside}")?;
         if bind.access == Access::ReadOnly {
@@ -94,40 +112,12 @@ fn native(run: &Run<'_>) -> Result<Command> {
          chroot \"$R\" busybox hostname box\n\
          chroot \"$R\" busybox ip link set lo up\n",
     );
-    let environment = run.program.environment().map(|(name, value)| quoted(&format!("{name}={value}")));
-    let words = environment.chain(run.program.args.iter().map(|word| quoted(word))).collect::<Vec<_>>();
-    writeln!(script, "exec chroot \"$R\" env -i --chdir={} {}", quoted(&run.program.cwd), words.join(" "))?;
+    let environment = program.environment().map(|(name, value)| quoted(&format!("{name}={value}")));
+    let words = environment.chain(program.args.iter().map(|word| quoted(word))).collect::<Vec<_>>();
+    writeln!(script, "exec chroot \"$R\" env -i --chdir={} {}", quoted(&program.cwd), words.join(" "))?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child"]);
     command.args(["--propagation", "private", "--", "sh", "-c", &script]);
-    Ok(command)
-}
-
-/// Writes the bundle and returns its path.
-fn bundle_of(run: &Run<'_>) -> Result<PathBuf> {
-    let bundle = run.dir.join("bundle");
-    std::fs::create_dir_all(&bundle).with_context(|| format!("cannot make {}", bundle.display()))?;
-    bundle::write(&bundle, &bundle::config(run.program, run.rootfs))?;
-    Ok(bundle)
-}
-
-/// The `cloister` command with the global flags of a run: its state lies in the run's folder.
-///
-/// # Errors
-/// When it has not been built.
-pub fn cloister_command(run: &Run<'_>) -> Result<Command> {
-    let mut command = Command::new(paths::built("cloister")?);
-    command.arg("--root").arg(run.dir.join("state"));
-    Ok(command)
-}
-
-fn cloister(run: &Run<'_>, platform: Option<&str>) -> Result<Command> {
-    let bundle = bundle_of(run)?;
-    let mut command = cloister_command(run)?;
-    if let Some(platform) = platform {
-        command.args(["--platform", platform]);
-    }
-    command.arg("run").arg("--bundle").arg(bundle).arg(run.id);
     Ok(command)
 }
 
@@ -135,19 +125,17 @@ fn cloister(run: &Run<'_>, platform: Option<&str>) -> Result<Command> {
 const HIDE_CGROUP2: &str = "if [ -e /sys/fs/cgroup/unified/cgroup.procs ]; then umount -l /sys/fs/cgroup/unified; fi\n\
                             exec \"$@\"";
 
-fn crun(run: &Run<'_>) -> Result<Command> {
+fn crun(session: &Session<'_>) -> Result<Command> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--", "sh", "-c", HIDE_CGROUP2, "sh"]);
     command.env("LD_LIBRARY_PATH", peers::libraries()?);
-    command.arg(peers::program("crun", run.lock)?).arg("--root").arg(run.dir.join("state"));
-    command.arg("run").arg("--bundle").arg(bundle_of(run)?).arg(run.id);
+    command.arg(peers::program("crun", session.lock())?).arg("--root").arg(session.state_dir());
     Ok(command)
 }
 
-fn runsc(run: &Run<'_>, platform: &str) -> Result<Command> {
-    let mut command = Command::new(peers::program("runsc", run.lock)?);
-    command.arg("--root").arg(run.dir.join("state"));
+fn runsc(session: &Session<'_>, platform: &str) -> Result<Command> {
+    let mut command = Command::new(peers::program("runsc", session.lock())?);
+    command.arg("--root").arg(session.state_dir());
     command.arg(format!("--platform={platform}")).args(["--network=none", "--ignore-cgroups"]);
-    command.arg("run").arg("--bundle").arg(bundle_of(run)?).arg(run.id);
     Ok(command)
 }

@@ -1,16 +1,14 @@
 //! What a test runs: a command, a root file system, what is mounted on it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::leaks::Leaks;
 use crate::process::Finished;
 use crate::rootfs::Rootfs;
-use crate::{Place, exclusive, paths};
+use crate::session::Session;
+use crate::{Place, exclusive};
 
 /// Whether the program may write below a bind mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,21 +52,6 @@ pub struct Program {
     pub limit: Duration,
 }
 
-/// What is decided for one run of a program.
-#[derive(Debug)]
-pub struct Run<'a> {
-    /// The program.
-    pub program: &'a Program,
-    /// The path of its root file system.
-    pub rootfs: &'a Path,
-    /// The container's id: no other run has it.
-    pub id: &'a str,
-    /// A folder for everything that belongs to the run; removed at its end.
-    pub dir: &'a Path,
-    /// The lock that the run is done under.
-    pub lock: &'a exclusive::Exclusive,
-}
-
 impl Program {
     /// A command in a root file system.
     pub fn new<S: Into<String>>(rootfs: Rootfs, args: impl IntoIterator<Item = S>) -> Self {
@@ -109,6 +92,12 @@ impl Program {
         self
     }
 
+    /// Everything that is bound: the session's folder as `/work`, and what was asked for.
+    pub fn all_binds(&self, session: &Session<'_>) -> Vec<Bind> {
+        let work = Bind { host: session.work(), inside: "/work".to_owned(), access: Access::ReadWrite };
+        self.binds.iter().cloned().chain([work]).collect()
+    }
+
     /// The whole environment.
     pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
         let usual =
@@ -131,19 +120,9 @@ impl Program {
     /// # Errors
     /// See there.
     pub fn run_locked(&self, place: Place, lock: &exclusive::Exclusive) -> Result<Finished> {
-        static NR_RUNS: AtomicU32 = AtomicU32::new(0);
-        paths::require_root()?;
-        let rootfs = self.rootfs.path(lock)?;
-        let id = format!("test-{}-{}", std::process::id(), NR_RUNS.fetch_add(1, Ordering::Relaxed));
-        let dir = paths::target_subdir("integration")?.join(&id);
-        let work = dir.join("work");
-        fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let mut program = self.clone();
-        program.binds.push(Bind { host: work, inside: "/work".to_owned(), access: Access::ReadWrite });
-        let leaks = Leaks::watch(&id, &dir)?;
-        let done = place.run(&Run { program: &program, rootfs: &rootfs, id: &id, dir: &dir, lock });
-        let left = leaks.check();
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        let session = Session::begin(lock)?;
+        let done = place.run(self, &session);
+        let left = session.end();
         let done = done?;
         left.with_context(|| format!("what the command said:\n{done}"))?;
         Ok(done)

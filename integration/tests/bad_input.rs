@@ -1,0 +1,138 @@
+//! What goes wrong in the middle, and on machines that lack something. (Wrong bundles, ids and flags are tested beside
+//! the runtime.) In each case there is one line that says what happened, and nothing is left behind.
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use anyhow::{Context, Result, ensure};
+    use cloister_integration::process::{self, Finished, Status};
+    use cloister_integration::processes::Process;
+    use cloister_integration::{Place, Program, Rootfs, Session, exclusive, known};
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    fn with_session(name: &str, work: impl FnOnce(&Session<'_>) -> Result<()>) -> Result<()> {
+        let lock = exclusive::acquire()?;
+        known::judge_whole(Place::Cloister(None), &format!("bad_input/{name}"), Session::during(&lock, work))
+    }
+
+    fn assert_one_line(done: &Finished, words: &[&str]) -> Result<()> {
+        ensure!(matches!(done.status, Status::Code(1..)), "it should fail\n{done}");
+        ensure!(done.stderr.lines().count() == 1, "the error is not one line\n{done}");
+        ensure!(
+            words.iter().all(|word| done.stderr.contains(word)),
+            "the error lacks one of {words:?}\n{done}"
+        );
+        Ok(())
+    }
+
+    /// Kills a program of ours as soon as it is there.
+    fn kill_when_seen(name: &str) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let all = Process::own().descendants();
+            // The application runs: otherwise this would be an early death, which has another message.
+            let is_up = all
+                .iter()
+                .any(|process| process.read("cmdline").is_ok_and(|line| line.contains("cloister-boot")));
+            let found = all.iter().find(|process| process.name().is_ok_and(|own| own == name));
+            if let (true, Some(process)) = (is_up, found) {
+                std::thread::sleep(Duration::from_millis(300));
+                return kill(Pid::from_raw(process.0), Signal::SIGKILL).context("cannot kill it");
+            }
+            ensure!(Instant::now() < until, "no {name} is running");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs a sleeping container, kills a program of ours in the middle, and returns what `cloister run` said.
+    fn run_and_kill(session: &Session<'_>, name: &'static str) -> Result<Finished> {
+        let program =
+            Program::new(Rootfs::Small, ["sh", "-c", "while :; do sleep 0.1; ls / > /dev/null; done"]);
+        let bundle = session.write_bundle(&program)?;
+        let killer = std::thread::spawn(move || kill_when_seen(name));
+        let mut command = session.cloister()?;
+        command.arg("run").arg("--bundle").arg(bundle).arg(session.id());
+        let done = process::run(&mut command, b"", Duration::from_secs(20))?;
+        killer.join().map_err(|_| anyhow::anyhow!("the killing thread panicked"))??;
+        Ok(done)
+    }
+
+    #[test]
+    fn the_kernel_is_killed() -> Result<()> {
+        with_session("the_kernel_is_killed", |session| {
+            let done = run_and_kill(session, "cloister-boot")?;
+            assert_one_line(&done, &["sandbox"])
+        })
+    }
+
+    #[test]
+    fn the_file_server_is_killed() -> Result<()> {
+        with_session("the_file_server_is_killed", |session| {
+            let done = run_and_kill(session, "cloister-gofer")?;
+            ensure!(done.status != Status::TimedOut && done.status != Status::Code(0), "{done}");
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_dead_kernel_is_noticed_later() -> Result<()> {
+        with_session("a_dead_kernel_is_noticed_later", |session| {
+            let bundle = session.write_bundle(&Program::new(Rootfs::Small, ["sleep", "100"]))?;
+            let bundle = bundle.to_str().context("odd path")?;
+            for args in [["create", "--bundle", bundle, session.id()].as_slice(), &["start", session.id()]] {
+                let done = session.run(args)?;
+                ensure!(done.status == Status::Code(0), "{args:?}\n{done}");
+            }
+            kill_when_seen("cloister-boot")?;
+            std::thread::sleep(Duration::from_millis(200));
+            let state = session.run(&["state", session.id()])?;
+            ensure!(state.stdout.contains("\"stopped\""), "{state}");
+            let done = session.run(&["delete", session.id()])?;
+            ensure!(done.status == Status::Code(0), "{done}");
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn no_user_namespaces() -> Result<()> {
+        with_session("no_user_namespaces", |session| {
+            let cloister = session.cloister()?;
+            let mut command = Command::new("unshare");
+            // In a user namespace of its own the limit can be set without changing the machine's.
+            command.args(["--user", "--map-root-user", "sh", "-c"]);
+            command.arg("echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"").arg("sh");
+            command.arg(cloister.get_program()).args(cloister.get_args()).args(["do", "--", "true"]);
+            let done = process::run(&mut command, b"", Duration::from_secs(20))?;
+            assert_one_line(&done, &["user namespace"])
+        })
+    }
+
+    #[test]
+    fn the_log_is_in_the_form_of_runc() -> Result<()> {
+        with_session("the_log_is_in_the_form_of_runc", |session| {
+            let log = session.dir().join("log");
+            let log = log.to_str().context("odd path")?;
+            session.run(&[
+                "--log",
+                log,
+                "--log-format",
+                "json",
+                "run",
+                "--bundle",
+                "/no/such/bundle",
+                session.id(),
+            ])?;
+            let text = std::fs::read_to_string(log)?;
+            let line: serde_json::Value = serde_json::from_str(text.trim_end())?;
+            ensure!(line["level"] == "error" && line["time"].is_string(), "{line}");
+            ensure!(
+                line["msg"].as_str().is_some_and(|message| message.contains("/no/such/bundle")),
+                "{line}"
+            );
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! The life of OCI containers: create, start, state, kill, delete, list, run.
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use anyhow::{Context, Result, ensure};
+    use cloister_integration::process::{Finished, Status};
+    use cloister_integration::{Place, Program, Rootfs, Session, exclusive, known};
+
+    /// Does the work with a bundle that runs the program; the test's name is in the list of known failures.
+    fn with_bundle(
+        name: &str,
+        program: &Program,
+        work: impl FnOnce(&Container<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let lock = exclusive::acquire()?;
+        let outcome = Session::during(&lock, |session| {
+            let bundle = session.write_bundle(program)?.display().to_string();
+            work(&Container { session, bundle })
+        });
+        known::judge_whole(Place::Cloister(None), &format!("containers/{name}"), outcome)
+    }
+
+    struct Container<'a> {
+        session: &'a Session<'a>,
+        bundle: String,
+    }
+
+    impl Container<'_> {
+        fn id(&self) -> &str {
+            self.session.id()
+        }
+
+        /// The command succeeds.
+        fn ok(&self, args: &[&str]) -> Result<Finished> {
+            let done = self.session.run(args)?;
+            ensure!(done.status == Status::Code(0), "cloister {} failed\n{done}", args.join(" "));
+            Ok(done)
+        }
+
+        /// The command fails with these words on one line.
+        fn refused(&self, args: &[&str], words: &[&str]) -> Result<()> {
+            let done = self.session.run(args)?;
+            ensure!(
+                matches!(done.status, Status::Code(1..)),
+                "cloister {} should fail\n{done}",
+                args.join(" ")
+            );
+            ensure!(done.stderr.lines().count() == 1, "the error is not one line\n{done}");
+            ensure!(
+                words.iter().all(|word| done.stderr.contains(word)),
+                "the error lacks one of {words:?}\n{done}"
+            );
+            Ok(())
+        }
+
+        fn state(&self) -> Result<serde_json::Value> {
+            Ok(serde_json::from_str(&self.ok(&["state", self.id()])?.stdout)?)
+        }
+
+        fn wait_for_status(&self, status: &str) -> Result<()> {
+            let until = Instant::now() + Duration::from_secs(10);
+            while self.state()?["status"] != status {
+                ensure!(Instant::now() < until, "it did not get {status}: {}", self.state()?);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        }
+    }
+
+    fn shell(script: &str) -> Program {
+        Program::new(Rootfs::Small, ["sh", "-c", script])
+    }
+
+    #[test]
+    fn a_whole_life() -> Result<()> {
+        with_bundle("a_whole_life", &shell("echo started > /work/mark; exec sleep 100"), |container| {
+            let (id, pid_file) = (container.id(), container.session.dir().join("pid"));
+            let pid_file = pid_file.to_str().context("odd path")?;
+            container.ok(&["create", "--bundle", &container.bundle, "--pid-file", pid_file, id])?;
+            let state = container.state()?;
+            ensure!(state["status"] == "created" && state["id"] == id, "{state}");
+            ensure!(
+                state["bundle"] == container.bundle.as_str() && state["ociVersion"].is_string(),
+                "{state}"
+            );
+            let pid = std::fs::read_to_string(pid_file)?;
+            ensure!(state["pid"].as_u64() == pid.parse().ok(), "the pid file has {pid}, the state {state}");
+            ensure!(!container.session.work().join("mark").exists(), "it runs before it is started");
+            container.refused(&["delete", id], &[id, "created"])?;
+            container.ok(&["start", id])?;
+            container.wait_for_status("running")?;
+            container.refused(&["start", id], &[id])?;
+            let until = Instant::now() + Duration::from_secs(10);
+            while !container.session.work().join("mark").exists() {
+                ensure!(Instant::now() < until, "the program did not run");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let list = container.ok(&["list"])?;
+            ensure!(list.stdout.contains(id) && list.stdout.contains("running"), "{list}");
+            container.refused(&["delete", id], &[id, "running"])?;
+            container.ok(&["kill", id, "KILL"])?;
+            container.wait_for_status("stopped")?;
+            container.ok(&["delete", id])?;
+            container.refused(&["state", id], &[id])
+        })
+    }
+
+    #[test]
+    fn an_id_is_used_once() -> Result<()> {
+        with_bundle("an_id_is_used_once", &shell("sleep 100"), |container| {
+            let create = ["create", "--bundle", &container.bundle, container.id()];
+            container.ok(&create)?;
+            container.refused(&create, &[container.id(), "exists"])?;
+            container.ok(&["delete", "--force", container.id()])?;
+            container.ok(&create)?;
+            container.ok(&["delete", "--force", container.id()]).map(drop)
+        })
+    }
+
+    #[test]
+    fn the_end_is_seen_by_state_and_delete() -> Result<()> {
+        with_bundle("the_end_is_seen_by_state_and_delete", &shell("exit 3"), |container| {
+            container.ok(&["create", "--bundle", &container.bundle, container.id()])?;
+            container.ok(&["start", container.id()])?;
+            container.wait_for_status("stopped")?;
+            container.refused(&["kill", container.id(), "TERM"], &[container.id()])?;
+            container.ok(&["delete", container.id()]).map(drop)
+        })
+    }
+
+    #[test]
+    fn signals_reach_the_process() -> Result<()> {
+        let script =
+            "trap 'echo got > /work/mark; exit 7' TERM; touch /work/ready; while :; do sleep 0.05; done";
+        with_bundle("signals_reach_the_process", &shell(script), |container| {
+            container.ok(&["create", "--bundle", &container.bundle, container.id()])?;
+            container.ok(&["start", container.id()])?;
+            let until = Instant::now() + Duration::from_secs(10);
+            while !container.session.work().join("ready").exists() {
+                ensure!(Instant::now() < until, "the program did not run");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            container.ok(&["kill", container.id(), "TERM"])?;
+            container.wait_for_status("stopped")?;
+            ensure!(container.session.work().join("mark").exists(), "the handler did not run");
+            container.ok(&["delete", container.id()]).map(drop)
+        })
+    }
+
+    #[test]
+    fn run_passes_the_exit_code_and_the_streams() -> Result<()> {
+        let mut program = shell("cat; echo err >&2; exit 42");
+        program.input = b"through\n".to_vec();
+        let outcome = program.run(Place::Cloister(None)).and_then(|done| {
+            ensure!(done.status == Status::Code(42), "{done}");
+            ensure!(done.stdout == "through\n" && done.stderr == "err\n", "{done}");
+            let done = shell("kill -KILL $$").run(Place::Cloister(None))?;
+            // The first process of a namespace cannot be killed from within it.
+            ensure!(done.status == Status::Code(0), "{done}");
+            let done =
+                shell("(kill -SEGV $BASHPID; sleep 1) & wait $!; exit $?").run(Place::Cloister(None))?;
+            ensure!(matches!(done.status, Status::Code(_)), "{done}");
+            Ok(())
+        });
+        known::judge_whole(Place::Cloister(None), "containers/run", outcome)
+    }
+
+    #[test]
+    fn what_cannot_be_executed() -> Result<()> {
+        let of = |path: &str| Program::new(Rootfs::Small, [path]);
+        for (name, program, word) in [
+            ("absent", of("/no/such/program"), "/no/such/program"),
+            ("plain", of("/etc/passwd"), "/etc/passwd"),
+            ("unknown", of("no-such-command"), "no-such-command"),
+        ] {
+            with_bundle(&format!("what_cannot_be_executed/{name}"), &program, |container| {
+                container.refused(&["run", "--bundle", &container.bundle, container.id()], &[word])
+            })?;
+        }
+        Ok(())
+    }
+}
