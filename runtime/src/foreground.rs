@@ -1,11 +1,11 @@
 //! Waiting for a container in the foreground: signals are passed on, and the terminal is left as it was found.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use cloister_proto::control::{
-    ClientError, Event, ExitStatus, Processes, Signal as Request, SignalTarget, Ticket, Wait,
+    Client, ClientError, Event, ExitStatus, Processes, Signal as Request, SignalTarget, Ticket, Wait,
 };
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -14,11 +14,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use crate::sandbox::{Sandbox, SandboxError};
 use crate::state::ContainerId;
-
-/// What errors call the waiting.
-const WAIT: &str = "wait for the container";
 
 /// Signals that are about this process itself, not about the container.
 const OWN: [Name; 11] = [
@@ -72,81 +68,79 @@ impl Foreground {
     /// # Errors
     ///
     /// The kernel has ended.
-    pub fn watch(sandbox: &mut Sandbox, id: &ContainerId) -> Result<Ticket, SandboxError> {
-        let ticket = sandbox.client.start(Wait { id: id.to_string() }, &[]);
-        ticket.map_err(|source| sandbox.explain(WAIT, source))
+    pub fn watch(client: &mut Client, id: &ContainerId) -> Result<Ticket, ClientError> {
+        client.start(Wait { id: id.to_string() }, &[])
     }
 
-    /// Waits for the container's end and passes signals on until then.
+    /// Waits for the container's end and passes signals on until then. `kernel` is the kernel's pidfd, if it is ours.
     ///
     /// # Errors
     ///
     /// The kernel ends without telling how the container did.
     pub fn wait(
         &self,
-        sandbox: &mut Sandbox,
+        client: &mut Client,
+        kernel: Option<BorrowedFd<'_>>,
         id: &ContainerId,
         ticket: Ticket,
-    ) -> Result<ExitStatus, SandboxError> {
+    ) -> Result<ExitStatus, ClientError> {
         loop {
-            match sandbox.client.poll::<Wait>(ticket) {
-                Ok(Event::Reply(status)) => return Ok(status),
-                Ok(Event::Nothing) => {}
-                Err(source) => return Err(sandbox.explain(WAIT, source)),
+            if let Event::Reply(status) = client.poll::<Wait>(ticket)? {
+                return Ok(status);
             }
-            let mut ready = [
+            let mut ready = vec![
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(sandbox.client.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(sandbox.boot.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN),
             ];
-            let polled = retry_on_intr(|| poll(&mut ready, None));
-            let ended = ready.iter().map(|entry| !entry.revents().is_empty()).collect::<Vec<_>>()
-                == [false, false, true];
-            if polled.is_err() || ended {
+            ready.extend(kernel.map(|kernel| PollFd::from_borrowed_fd(kernel, PollFlags::IN)));
+            retry_on_intr(|| poll(&mut ready, None)).map_err(|_| ClientError::Closed)?;
+            let mut ready = ready.iter().map(|entry| !entry.revents().is_empty());
+            let (signal, message) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
+            if !signal && !message {
                 // The end of the process is seen and no answer is there: none will come.
-                return Err(sandbox.explain(WAIT, ClientError::Closed));
+                return Err(ClientError::Closed);
             }
             while let Ok(Some(signal)) = self.signals.read_signal() {
-                pass_on(sandbox, id, signal.ssi_signo, signal.ssi_code);
+                pass_on(client, id, signal.ssi_signo, signal.ssi_code);
             }
         }
     }
 }
 
 /// Passes a signal on: what the terminal sent goes to its foreground group, what a process sent to the first process.
-fn pass_on(sandbox: &mut Sandbox, id: &ContainerId, number: u32, code: i32) {
+fn pass_on(client: &mut Client, id: &ContainerId, number: u32, code: i32) {
     let Some(signal) = i32::try_from(number).ok().and_then(|number| Name::try_from(number).ok()) else {
         // A real-time signal: those have no names.
         let signal = i32::try_from(number).unwrap_or_default();
-        return send(sandbox, id, signal, SignalTarget::Init);
+        return send(client, id, signal, SignalTarget::Init);
     };
     let from_kernel = code > 0;
     match signal {
         // Blocked only so that restoring the terminal from the background does not stop us.
         Name::SIGTTOU => {}
         // A shell sends it to wake its job, all of which was stopped.
-        Name::SIGCONT => send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup),
+        Name::SIGCONT => send(client, id, signal as i32, SignalTarget::ForegroundGroup),
         Name::SIGTSTP if from_kernel => {
-            send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup);
-            if is_stopped(sandbox, id) {
+            send(client, id, signal as i32, SignalTarget::ForegroundGroup);
+            if is_stopped(client, id) {
                 // Our own shell is to see a stopped job, as without a sandbox. A job of a shell in the sandbox is not ours.
                 let _ = kill_process(getpid(), Signal::STOP);
             }
         }
-        _ if from_kernel => send(sandbox, id, signal as i32, SignalTarget::ForegroundGroup),
-        _ => send(sandbox, id, signal as i32, SignalTarget::Init),
+        _ if from_kernel => send(client, id, signal as i32, SignalTarget::ForegroundGroup),
+        _ => send(client, id, signal as i32, SignalTarget::Init),
     }
 }
 
-fn send(sandbox: &mut Sandbox, id: &ContainerId, signal: i32, target: SignalTarget) {
+fn send(client: &mut Client, id: &ContainerId, signal: i32, target: SignalTarget) {
     // The container may have ended; its end is told by the wait.
-    let _ = sandbox.client.call(Request { id: id.to_string(), signal, target }, &[]);
+    let _ = client.call(Request { id: id.to_string(), signal, target }, &[]);
 }
 
 /// Whether the container's first process is stopped, or is so in a moment: it takes one for a signal to have its effect.
-fn is_stopped(sandbox: &mut Sandbox, id: &ContainerId) -> bool {
+fn is_stopped(client: &mut Client, id: &ContainerId) -> bool {
     for _ in 0..5 {
-        let Ok(reply) = sandbox.client.call(Processes { id: id.to_string() }, &[]) else { return false };
+        let Ok(reply) = client.call(Processes { id: id.to_string() }, &[]) else { return false };
         let first = reply.processes.iter().find(|process| process.ppid == 0);
         if first.is_some_and(|first| first.state == b'T') {
             return true;

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
-use cloister_proto::control::{Client, ClientError, CreateContainer};
+use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Ticket};
 use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
+use crate::foreground::Foreground;
 use crate::launch::{Binaries, Exit, LaunchError, Pending, Process, boot, gofer};
-use crate::state::{Entry, StateError};
+use crate::state::{ContainerId, Entry, StateError};
 
 /// How a sandbox is started.
 #[derive(Clone, Debug)]
@@ -139,6 +140,32 @@ impl Sandbox {
         let request = create_request(entry, prepared.spec);
         client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
         Ok(Self { boot, gofer, client, log: own_log })
+    }
+
+    /// Waits for the end of the container `id`, which was asked for by `ticket`, in the foreground.
+    ///
+    /// # Errors
+    ///
+    /// The kernel ends without telling how the container did.
+    pub fn wait(
+        &mut self,
+        foreground: &Foreground,
+        id: &ContainerId,
+        ticket: Ticket,
+    ) -> Result<ExitStatus, SandboxError> {
+        foreground
+            .wait(&mut self.client, Some(self.boot.as_fd()), id, ticket)
+            .map_err(|source| self.explain("wait for the container", source))
+    }
+
+    /// Asks for the end of the container `id`, see [`Foreground::watch`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel has ended.
+    pub fn watch(&mut self, id: &ContainerId) -> Result<Ticket, SandboxError> {
+        Foreground::watch(&mut self.client, id)
+            .map_err(|source| self.explain("wait for the container", source))
     }
 
     /// Explains why the kernel did not do `action`.

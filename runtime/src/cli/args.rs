@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
 
 use super::{
-    completions, create, delete, do_command, exec, features, kill, list, man, pause, ps, run, spec, start,
-    state, syscalls, wait,
+    completions, create, debug, delete, do_command, exec, features, kill, list, man, pause, ps, run, spec,
+    start, state, syscalls, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -122,6 +122,7 @@ pub(crate) enum Command {
     Pause(pause::Pause),
     #[command(hide = true)]
     Resume(pause::Resume),
+    Debug(debug::Debug),
     Spec(spec::Spec),
     Features(features::Features),
     Syscalls(syscalls::Syscalls),

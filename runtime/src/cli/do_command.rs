@@ -88,18 +88,21 @@ impl Do {
         // Nobody else is to connect; and so nothing is left behind however this process ends.
         drop(entry);
         place.close().context("cannot remove a folder of our own")?;
-        let ticket = Foreground::watch(&mut sandbox, &id)?;
+        let ticket = sandbox.watch(&id)?;
         if let Err(error) = sandbox.client.call(StartContainer { id: id.to_string() }, &[]) {
             if let ClientError::Failed(failure) = &error
                 && let ErrorKind::Execute(errno) = failure.kind
             {
-                let message = format!("cannot execute {}: {}", name.display(), failure.message);
+                let message = match failure.message.strip_prefix("execute ") {
+                    Some(rest) => format!("cannot execute {rest}"),
+                    None => format!("cannot execute {}: {}", name.display(), failure.message),
+                };
                 logging::report(&anyhow!(message), context.log_file().is_some());
                 return Ok(exit_code_of(errno));
             }
             return Err(sandbox.explain("start the command", error).into());
         }
-        let status = foreground.wait(&mut sandbox, &id, ticket)?;
+        let status = sandbox.wait(&foreground, &id, ticket)?;
         sandbox.finish(Duration::from_secs(2));
         Ok(status.code())
     }

@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod context;
 mod create;
+mod debug;
 mod delete;
 mod do_command;
 mod exec;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Exec(command) => command.run(context),
         Command::Pause(command) => command.pause(context),
         Command::Resume(command) => command.resume(context),
+        Command::Debug(command) => command.run(context),
         Command::Spec(command) => command.run(),
         Command::Features(command) => command.run(),
         Command::Syscalls(command) => command.run(context),

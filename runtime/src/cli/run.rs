@@ -40,7 +40,7 @@ impl Run {
         let mut created = self.options.create(context, &self.id, foreground.is_some())?;
         let hooks = created.hooks().cloned();
         let ticket = match foreground {
-            Some(_) => Some(Foreground::watch(&mut created.sandbox, &self.id)?),
+            Some(_) => Some(created.sandbox.watch(&self.id)?),
             None => None,
         };
         start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref())?;
@@ -48,7 +48,7 @@ impl Run {
             created.release();
             return Ok(ExitCode::SUCCESS);
         };
-        let status = foreground.wait(&mut created.sandbox, &self.id, ticket)?;
+        let status = created.sandbox.wait(&foreground, &self.id, ticket)?;
         let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
         created.end(Duration::from_secs(2), self.keep);
         if !self.keep

@@ -1,0 +1,152 @@
+//! `cloister debug`: looking into a sandbox's kernel, and talking to one that was started by hand.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use cloister_proto::ByteString;
+use cloister_proto::container::Overlay;
+use cloister_proto::control::{
+    Client, CreateContainer, Method, Stacks, StartContainer, Statistics, StatisticsReply, Strace,
+};
+use cloister_proto::transport::Connection;
+use cloister_runtime::container::{ContainerError, connect};
+use cloister_runtime::foreground::Foreground;
+use cloister_runtime::host::HostRequest;
+use cloister_runtime::state::ContainerId;
+
+use super::{Context, print};
+
+/// Look into a sandbox's kernel
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cloister debug stacks web\n  \
+    cloister debug strace web on\n\n  \
+    Kernel and file server started by hand, each in a terminal of its own:\n  \
+    cloister-boot --control /tmp/boot.sock --log-level debug\n  \
+    cloister-gofer --listen /tmp/root.sock:/path/to/rootfs\n  \
+    cloister debug attach --control /tmp/boot.sock --gofer /tmp/root.sock -- /bin/sh")]
+pub(crate) struct Debug {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command in a kernel that was started by hand
+    Attach(Attach),
+    /// Print what every task is doing
+    Stacks {
+        /// Name of the container
+        id: ContainerId,
+    },
+    /// Turn the trace of system calls, which goes to the log, on or off
+    Strace {
+        /// Name of the container
+        id: ContainerId,
+        /// on or off
+        #[arg(value_parser = parse_switch, action = clap::ArgAction::Set)]
+        on: bool,
+    },
+    /// Print what the sandbox uses as JSON
+    Statistics {
+        /// Name of the container
+        id: ContainerId,
+    },
+}
+
+/// Arguments of `debug attach`.
+#[derive(Debug, Args)]
+struct Attach {
+    /// Control socket of the kernel
+    #[arg(long, value_name = "SOCKET")]
+    control: PathBuf,
+    /// Socket of the file server, which serves the root file system
+    #[arg(long, value_name = "SOCKET")]
+    gofer: PathBuf,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Debug {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Attach(attach) => return attach.run(context),
+            Command::Stacks { id } => print(ask(context, &id, "look into", Stacks)?.text)?,
+            Command::Strace { id, on } => drop(ask(context, &id, "trace", Strace { on })?),
+            Command::Statistics { id } => print(statistics(&ask(context, &id, "look into", Statistics)?))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn ask<M: Method>(
+    context: &Context,
+    id: &ContainerId,
+    action: &'static str,
+    request: M,
+) -> anyhow::Result<M::Reply> {
+    let entry = context.store()?.peek(id)?;
+    let reply = connect(&entry, action)?.call(request, &[]);
+    Ok(reply.map_err(|source| ContainerError::Client { action, id: id.clone(), source })?)
+}
+
+fn statistics(reply: &StatisticsReply) -> String {
+    let value = serde_json::json!({
+        "tasks": reply.tasks,
+        "userTime": reply.user_time,
+        "systemTime": reply.system_time,
+        "memory": reply.memory,
+        "syscalls": reply.syscalls,
+    });
+    format!("{value:#}\n")
+}
+
+fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("use on or off"),
+    }
+}
+
+impl Attach {
+    fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let gofer = UnixStream::connect(&self.gofer)
+            .with_context(|| format!("cannot connect to the gofer at {}", self.gofer.display()))?;
+        let foreground = Foreground::begin()?;
+        let mut client = Connection::connect(&self.control)
+            .map_err(Into::into)
+            .and_then(|connection| Client::new(connection, Some(Duration::from_secs(10))))
+            .with_context(|| format!("cannot connect to the kernel at {}", self.control.display()))?;
+        let request = HostRequest {
+            root: "/".into(),
+            overlay: context.overlay(Overlay::Memory { size: None }),
+            args: self.command.into_iter().map(ByteString::from).collect(),
+            env: vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()],
+            cwd: "/".into(),
+            user: (0, 0),
+            hostname: "cloister".into(),
+            volumes: Vec::new(),
+            terminal: std::io::stdin().is_terminal(),
+        };
+        // Only the description is of use: what is served, the gofer that was started by hand decides.
+        let spec = request.prepare()?.spec;
+        let id: ContainerId = "attached".parse()?;
+        let create = CreateContainer { id: id.to_string(), spec: Box::new(spec) };
+        let descriptors =
+            [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr(), gofer.as_fd()];
+        client.call(create, &descriptors).context("cannot create the container")?;
+        drop(gofer);
+        let ticket = Foreground::watch(&mut client, &id)?;
+        client.call(StartContainer { id: id.to_string() }, &[]).context("cannot start the command")?;
+        Ok(foreground.wait(&mut client, None, &id, ticket)?.code().into())
+    }
+}
