@@ -17,6 +17,7 @@ use crate::loader::VdsoObject;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
+use crate::task::futex::FutexTable;
 use crate::time::Clock;
 
 /// What the kernel is told at its start.
@@ -55,6 +56,8 @@ pub(crate) struct Kernel {
     pub(crate) containers: Containers,
     /// The virtual file system.
     pub(crate) vfs: Vfs,
+    /// The futexes that somebody waits for.
+    pub(crate) futexes: FutexTable,
     /// The kernel's code in user space.
     pub(crate) vdso: VdsoObject,
     /// The tasks that were woken.
@@ -94,6 +97,7 @@ impl Kernel {
             processes: ProcessTree::default(),
             containers: Containers::default(),
             vfs: Vfs::default(),
+            futexes: FutexTable::default(),
             vdso: VdsoObject::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),

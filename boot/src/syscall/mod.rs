@@ -19,6 +19,7 @@ mod execve;
 mod exit;
 mod extensible;
 mod fcntl;
+mod futex;
 mod getdents;
 mod ids;
 mod ioctl;

@@ -212,7 +212,7 @@ syscall_table! {
     199 fremovexattr(fd: Fd, name: Text) = super::xattr::sys_fremovexattr, Full, "";
     200 tkill(tid: Int, signal: Int) = super::signal_send::sys_tkill, Full, "";
     201 time(time: Address) = super::clock::sys_time, Full, "";
-    202 futex, "";
+    202 futex(uaddr: Address, op: UInt, val: UInt, timeout: Address, uaddr2: Address, val3: UInt) = super::futex::sys_futex, Partial, "no requeueing to locks that are handed over (FUTEX_WAIT_REQUEUE_PI)";
     203 sched_setaffinity(pid: Int, size: UInt, mask: Address) = super::schedule::sys_sched_setaffinity, Partial, "recorded, but the host schedules";
     204 sched_getaffinity(pid: Int, size: UInt, mask: Address) = super::schedule::sys_sched_getaffinity, Full, "";
     205 set_thread_area, "";
@@ -283,8 +283,8 @@ syscall_table! {
     270 pselect6(nfds: Int, readfds: Address, writefds: Address, exceptfds: Address, timeout: Address, sigmask: Address) = super::select::sys_pselect6, Full, "";
     271 ppoll(fds: Address, nfds: UInt, tmo_p: Address, sigmask: Address, sigsetsize: Size) = super::poll::sys_ppoll, Full, "";
     272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "no namespaces";
-    273 set_robust_list, "";
-    274 get_robust_list, "";
+    273 set_robust_list(head: Address, len: Size) = super::futex::sys_set_robust_list, Full, "";
+    274 get_robust_list(pid: Int, head_ptr: Address, len_ptr: Address) = super::futex::sys_get_robust_list, Partial, "the own list only";
     275 splice, "";
     276 tee, "";
     277 sync_file_range(fd: Fd, offset: Long, nbytes: Long, flags: UInt) = super::sync::sys_sync_file_range, Full, "";
@@ -370,14 +370,14 @@ syscall_table! {
     446 landlock_restrict_self, "";
     447 memfd_secret, "";
     448 process_mrelease, "";
-    449 futex_waitv, "";
+    449 futex_waitv(waiters: Address, nr_futexes: UInt, flags: UInt, timeout: Address, clockid: Int) = super::futex::sys_futex_waitv, Full, "";
     450 set_mempolicy_home_node, "as a kernel without NUMA";
     451 cachestat, "";
     452 fchmodat2(dirfd: Fd, path: PathPtr, mode: UInt, flags: UInt) = super::attributes::sys_fchmodat2, Full, "";
     453 map_shadow_stack, "";
-    454 futex_wake, "";
-    455 futex_wait, "";
-    456 futex_requeue, "";
+    454 futex_wake(uaddr: Address, mask: ULong, nr: Int, flags: UInt) = super::futex::sys_futex_wake, Full, "";
+    455 futex_wait(uaddr: Address, val: ULong, mask: ULong, flags: UInt, timeout: Address, clockid: Int) = super::futex::sys_futex_wait, Full, "";
+    456 futex_requeue(waiters: Address, flags: UInt, nr_wake: Int, nr_requeue: Int) = super::futex::sys_futex_requeue, Full, "";
     457 statmount, "";
     458 listmount, "";
     459 lsm_get_self_attr, "";

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cloister_platform::Thread;
 
 use super::exit::{other_tasks, request_exit};
-use super::{ExitStatus, Resource};
+use super::{ExitStatus, Resource, futex};
 use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, Restart, SyscallResult, fail};
 use crate::event::Events;
@@ -102,11 +102,10 @@ fn commit(cx: &mut SyscallCx<'_>, new: New) {
     let New { mm, thread, loaded } = new;
     cx.kernel().processes.lock().on_exec(cx.task);
     cx.group().state().finish_exec();
+    futex::on_task_exit(cx);
     // The old host thread ends here, and with the last reference to it the old address space.
     cx.task.set_thread(thread);
     cx.run.registers = loaded.registers;
-    cx.run.clear_child_tid = 0;
-    cx.run.robust_list = 0;
     cx.run.restart_block = None;
     let old_mm = std::mem::replace(&mut cx.run.mm, Arc::clone(&mm));
     let actions = Arc::new(cx.task.actions().for_exec());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ExitStatus, Pid, Task, ThreadGroup, Tree};
+use super::{ExitStatus, Pid, Task, ThreadGroup, Tree, futex};
 use crate::context::SyscallCx;
 use crate::event::Events;
 use crate::signal;
@@ -32,6 +32,7 @@ pub(crate) fn other_tasks(cx: &SyscallCx<'_>) -> Vec<Arc<Task>> {
 /// Ends the calling task. With the last task of its group the process ends: its children get another parent, and its
 /// own parent is told.
 pub(crate) fn exit_task(cx: &mut SyscallCx<'_>, status: ExitStatus) {
+    futex::on_task_exit(cx);
     cx.run.call = None;
     cx.run.registrations.clear();
     cx.run.deadline_timer = None;

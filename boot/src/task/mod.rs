@@ -5,6 +5,7 @@ mod clone;
 mod credentials;
 mod exec;
 mod exit;
+pub(crate) mod futex;
 mod process_tree;
 mod rlimit;
 mod run;
