@@ -11,6 +11,7 @@
 //! | [`loader`] | programs: from a file to an address space |
 //! | [`mm`] | address spaces, and access to guest memory |
 //! | [`fs`] | the virtual file system and the file systems below it |
+//! | [`net`] | sockets |
 //! | [`event`] | readiness and wait queues |
 //! | [`time`] | clocks |
 //! | [`security`] | what the process denies itself |
@@ -26,6 +27,7 @@ mod kernel;
 mod loader;
 mod log;
 mod mm;
+mod net;
 mod prelude;
 mod rand;
 mod security;

@@ -93,6 +93,11 @@ impl ByteRing {
         self.head = if self.len == 0 { 0 } else { (self.head + count) % self.bytes.len() };
     }
 
+    /// Removes the `count` newest bytes, or all.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.len = self.len.saturating_sub(count);
+    }
+
     /// Puts `bytes` before the oldest one.
     pub(crate) fn prepend(&mut self, bytes: &[u8]) {
         let mut whole = Vec::with_capacity(bytes.len() + self.len);

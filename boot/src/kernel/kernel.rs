@@ -14,6 +14,7 @@ use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::fs::host::HostFiles;
 use crate::loader::VdsoObject;
+use crate::net::Net;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::ProcessTree;
@@ -70,6 +71,8 @@ pub(crate) struct Kernel {
     pub(crate) anon_files: AnonFiles,
     /// The descriptors of the host that are files of the guest.
     pub(crate) host_files: HostFiles,
+    /// What sockets share.
+    pub(crate) net: Net,
     /// The right to have epoll instances watch each other.
     pub(crate) epoll_nesting: Nesting,
     /// The log of system calls.
@@ -104,6 +107,7 @@ impl Kernel {
             reactor: Arc::new(Reactor::new()?),
             anon_files: AnonFiles::default(),
             host_files: HostFiles::default(),
+            net: Net::default(),
             epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),

@@ -36,5 +36,5 @@ pub(crate) use program::ProgramInfo;
 pub(crate) use protect::Extend;
 pub(crate) use remap::{Move, OldPlace};
 pub(crate) use totals::Totals;
-pub(crate) use user_memory::{PAGE_BYTES, UserMemory, UserRange, UserSink, UserSource};
+pub(crate) use user_memory::{MAX_RW_COUNT, PAGE_BYTES, UserMemory, UserRange, UserSink, UserSource};
 pub(crate) use vma::{Vma, VmaBacking, VmaFlags, VmaName};

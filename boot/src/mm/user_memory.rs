@@ -18,7 +18,7 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 const PATH_MAX: usize = 4096;
 
 /// The most bytes that one call moves (`MAX_RW_COUNT`).
-const MAX_RW_COUNT: usize = 0x7fff_f000;
+pub(crate) const MAX_RW_COUNT: usize = 0x7fff_f000;
 
 /// Access to the memory of an address space. Nothing that it returns is trusted, and nothing is looked at twice.
 #[derive(Clone, Debug)]

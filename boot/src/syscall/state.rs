@@ -17,11 +17,11 @@ pub(crate) enum SyscallState {
     Until(Duration),
     /// So many bytes were moved before the call had to wait.
     Moved(u64),
-    /// A write to a stream has moved so many bytes, and waits until a deadline for room.
+    /// A transfer has moved so many bytes (or messages), and waits until a deadline for more, or for room.
     Transfer {
-        /// How many bytes.
+        /// How many.
         moved: usize,
-        /// Until when.
+        /// When its time-out ends.
         deadline: Option<Instant>,
     },
     /// The process with this id was made, and the caller waits until it executes a program or ends (`vfork`).

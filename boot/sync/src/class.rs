@@ -57,6 +57,8 @@ pub const SOCKET_NAMES: u8 = 170;
 pub const SOCKET: u8 = 180;
 /// Protects a pipe, an eventfd, a terminal or another leaf object with wait queues of its own.
 pub const STREAM: u8 = 190;
+/// Protects the list of files that were on their way in messages and are to be dropped.
+pub const IN_FLIGHT: u8 = 192;
 /// Serialises the nesting of epoll instances in the whole sandbox.
 pub const EPOLL_NESTING: u8 = 195;
 /// Protects an epoll instance's interest list.

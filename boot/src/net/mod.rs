@@ -1,0 +1,52 @@
+//! Sockets (`socket(7)`).
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`socket`] | what all families have in common: the trait, and the file that a descriptor refers to |
+//! | [`options`] | options of the level `SOL_SOCKET` |
+//! | [`address`] | addresses, from and to the guest |
+//! | [`ancillary`] | descriptors and credentials that travel with data |
+//! | [`control_message`] | the form of these in guest memory |
+//! | [`channel`] | one direction of a connection: bytes or packets |
+//! | [`datagrams`] | the queue of a socket without connections |
+//! | [`backlog`] | connections that wait to be accepted |
+//! | [`wait`] | sends and receives that wait |
+//! | [`unix`] | `AF_UNIX` |
+//!
+//! # Locking
+//!
+//! What a stream socket is (unconnected, listening, connected) is set once and read without a lock, so a send or receive
+//! takes one lock: that of the [`channel::Channel`] it goes through, of [`class::STREAM`]. [`class::SOCKET`] protects a
+//! backlog, or the peer of a datagram socket, and is taken before; [`class::SOCKET_NAMES`] protects tables of names, and
+//! is taken before both. Files and sockets are dropped with none of them held.
+//!
+//! [`class::STREAM`]: cloister_sync::class::STREAM
+//! [`class::SOCKET`]: cloister_sync::class::SOCKET
+//! [`class::SOCKET_NAMES`]: cloister_sync::class::SOCKET_NAMES
+
+pub(crate) mod address;
+pub(crate) mod ancillary;
+pub(crate) mod backlog;
+pub(crate) mod channel;
+pub(crate) mod control_message;
+mod create;
+pub(crate) mod datagrams;
+pub(crate) mod options;
+pub(crate) mod socket;
+pub(crate) mod unix;
+pub(crate) mod wait;
+
+pub(crate) use address::SocketAddress;
+pub(crate) use ancillary::{Ancillary, InFlight, Ucred};
+pub(crate) use create::create;
+pub(crate) use options::SocketOptions;
+pub(crate) use socket::{Destination, Outgoing, Received, Socket, SocketFile, SocketType};
+
+/// What the sockets of the sandbox share: a field of the kernel.
+#[derive(Debug, Default)]
+pub(crate) struct Net {
+    /// Abstract names.
+    pub(crate) unix_names: unix::Names,
+    /// Descriptors that are on their way.
+    pub(crate) in_flight: std::sync::Arc<InFlight>,
+}
