@@ -19,6 +19,8 @@ mod execve;
 mod exit;
 mod extensible;
 mod fcntl;
+#[cfg(test)]
+mod file_tests;
 mod futex;
 mod getdents;
 mod ids;

@@ -27,8 +27,6 @@ pub const UTS: u8 = 55;
 pub const FD_TABLE: u8 = 60;
 /// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.
 pub const FUTEX: u8 = 70;
-/// Protects the vma tree and the break of an address space.
-pub const ADDRESS_SPACE: u8 = 80;
 /// Protects an open file description: its offset and flags.
 pub const OPEN_FILE: u8 = 90;
 /// Serialises renames of directories in the whole sandbox, as in Linux.
@@ -75,6 +73,9 @@ pub const WAIT_QUEUE: u8 = 220;
 pub const TIMER_QUEUE: u8 = 230;
 /// Protects the table of watched host descriptors.
 pub const REACTOR: u8 = 235;
+/// Protects the vma tree and the break of an address space. Bytes are copied from and to guest memory, which may make a
+/// stack grow, under nearly any other lock.
+pub const ADDRESS_SPACE: u8 = 236;
 /// Protects a task's place in the scheduler: running, parked, woken.
 pub const SCHEDULE: u8 = 240;
 /// Protects the run queue.
