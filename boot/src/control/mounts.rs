@@ -9,6 +9,7 @@ use cloister_proto::control::Failure;
 use super::create::failed;
 use crate::error::Errno;
 use crate::fs::gofer::{GoferFs, Trust};
+use crate::fs::overlay::OverlayFs;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{
     Dentry, FileKind, Follow, Inode, MountFlags, MountNamespace, NewInodeKind, NewMount, NewName, Path,
@@ -135,12 +136,15 @@ fn gofer_mount(
         errno::EIO
     })?;
     let root: Arc<dyn Inode> = lower.root()?;
-    // Until there is an overlay the files below it can only be read.
-    let flags = match overlay {
-        Overlay::None => MountFlags::empty(),
-        Overlay::Memory { .. } => MountFlags::READ_ONLY,
+    let (root, source): (Arc<dyn Inode>, _) = match overlay {
+        Overlay::None => (root, "none"),
+        Overlay::Memory { size } => {
+            let size = size.unwrap_or(kernel.options.memory_bytes / 2);
+            (OverlayFs::new_root(root, TmpfsOptions { size, ..TmpfsOptions::default() })?, "overlay")
+        }
     };
-    Ok(NewMount { root: Dentry::new_root(root), source: "none".into(), flags, options: String::new() })
+    let flags = MountFlags::empty();
+    Ok(NewMount { root: Dentry::new_root(root), source: source.into(), flags, options: String::new() })
 }
 
 /// Returns the place `path` in the container, and makes it, and the directories above it, where they do not exist.

@@ -6,6 +6,7 @@ pub(crate) mod dev;
 pub(crate) mod gofer;
 pub(crate) mod host;
 mod kernfs;
+pub(crate) mod overlay;
 pub(crate) mod pipe;
 pub(crate) mod proc;
 pub(crate) mod sys;

@@ -43,6 +43,8 @@ pub const DENTRY: u8 = 120;
 pub const DENTRY_LRU: u8 = 130;
 /// Protects an inode of an upper file system (overlay), which calls into inodes of lower ones.
 pub const UPPER_INODE: u8 = 140;
+/// Protects the table of an overlay's objects.
+pub const OVERLAY: u8 = 145;
 /// Protects an inode's attributes and contents.
 pub const INODE: u8 = 150;
 /// Protects the advisory locks of an inode.

@@ -1,6 +1,7 @@
 //! What the virtual file system asks of a host file.
 
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cloister_9p::client::{Created, Found, Make, NewFile, Opened};
@@ -13,8 +14,8 @@ use super::handles::HostAccess;
 use super::{GoferInode, Trust};
 use crate::error::{Errno, Fail, fail};
 use crate::fs::{
-    Anchors, AttributeChange, Attributes, Change, FileKind, FileOps, FileSystem, Inode, NewInode,
-    NewInodeKind, OpenCx, RenameMode, XattrMode,
+    Anchors, AttributeChange, Attributes, Change, DirectorySink, FileKind, FileOps, FileSystem, Inode,
+    NameEntry, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode,
 };
 use crate::prelude::errno;
 use crate::task::Task;
@@ -120,6 +121,23 @@ impl Inode for GoferInode {
 
     fn read_link(&self, _task: &Task) -> Result<Vec<u8>, Errno> {
         self.target()
+    }
+
+    fn symlink_target(&self) -> Result<Vec<u8>, Errno> {
+        self.target()
+    }
+
+    fn names(self: Arc<Self>) -> Result<Vec<NameEntry>, Errno> {
+        if self.kind != FileKind::Directory {
+            return Err(errno::ENOTDIR);
+        }
+        let mut names = Names(Vec::new());
+        OpenDirectory::new(self).read(&mut 0, &mut names)?;
+        Ok(names.0)
+    }
+
+    fn host_file(&self) -> Result<Arc<OwnedFd>, Errno> {
+        self.host(HostAccess::Read)
     }
 
     fn open(self: Arc<Self>, cx: &OpenCx<'_>) -> Result<Box<dyn FileOps>, Fail> {
@@ -265,4 +283,16 @@ impl GoferInode {
 fn of(inode: &Arc<dyn Inode>) -> Result<&GoferInode, Errno> {
     let inode: &dyn Any = &**inode;
     inode.downcast_ref().ok_or(errno::EXDEV)
+}
+
+/// Takes all names of a directory.
+struct Names(Vec<NameEntry>);
+
+impl DirectorySink for Names {
+    fn entry(&mut self, inode: u64, _next: u64, kind: FileKind, name: &[u8]) -> bool {
+        if name != b"." && name != b".." {
+            self.0.push(NameEntry { name: name.to_vec(), inode, kind });
+        }
+        true
+    }
 }

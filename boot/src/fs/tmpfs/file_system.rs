@@ -90,7 +90,7 @@ pub(crate) struct Tmpfs {
 
 impl Tmpfs {
     /// Makes a file system without a root.
-    pub(super) fn new(options: TmpfsOptions) -> Arc<Self> {
+    pub(crate) fn new(options: TmpfsOptions) -> Arc<Self> {
         Arc::new(Self {
             device: new_device_number(),
             options,
@@ -124,7 +124,7 @@ impl Tmpfs {
     }
 
     /// Checks that there may be one more inode.
-    pub(super) fn check_inodes(&self) -> Result<(), Errno> {
+    pub(crate) fn check_inodes(&self) -> Result<(), Errno> {
         if self.inodes.load(Ordering::Relaxed) >= self.options.inodes { Err(errno::ENOSPC) } else { Ok(()) }
     }
 

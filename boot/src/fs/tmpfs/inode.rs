@@ -13,8 +13,8 @@ use super::xattrs::Xattrs;
 use super::{MemfdMount, Seals};
 use crate::error::{Errno, Fail};
 use crate::fs::{
-    Anchors, AttributeChange, Attributes, FileKind, FileOps, FileSystem, Inode, NewInode, NewInodeKind,
-    OpenCx, OpenFile, RenameMode, Source, Timestamp, XattrMode, downcast_inode,
+    Anchors, AttributeChange, Attributes, FileKind, FileOps, FileSystem, Inode, NameEntry, NewInode,
+    NewInodeKind, OpenCx, OpenFile, RenameMode, Source, Timestamp, XattrMode, downcast_inode,
 };
 use crate::prelude::errno;
 use crate::task::Task;
@@ -90,7 +90,7 @@ impl State {
 
 impl TmpfsInode {
     /// Makes an inode without a name.
-    pub(super) fn new(file_system: &Arc<Tmpfs>, new: &NewInode) -> Arc<Self> {
+    pub(crate) fn new(file_system: &Arc<Tmpfs>, new: &NewInode) -> Arc<Self> {
         Self::with_seals(file_system, new, Seals::SEAL)
     }
 
@@ -167,7 +167,7 @@ impl TmpfsInode {
     }
 
     /// Writes at `offset`, or at the end. Returns the position behind what was written, and how much that was.
-    pub(super) fn write(&self, offset: Option<u64>, from: &mut dyn Source) -> Result<(u64, usize), Errno> {
+    pub(crate) fn write(&self, offset: Option<u64>, from: &mut dyn Source) -> Result<(u64, usize), Errno> {
         let mut state = self.state.lock();
         let data = state.data()?;
         let (size, is_unlimited) = (data.size(), self.file_system.is_unlimited());
@@ -358,6 +358,28 @@ impl Inode for TmpfsInode {
             Body::Symlink(target) => Ok(target.to_vec()),
             Body::File(_) | Body::Directory(_) | Body::Special => Err(errno::EINVAL),
         }
+    }
+
+    fn symlink_target(&self) -> Result<Vec<u8>, Errno> {
+        match &self.state.lock().body {
+            Body::Symlink(target) => Ok(target.to_vec()),
+            Body::File(_) | Body::Directory(_) | Body::Special => Err(errno::EINVAL),
+        }
+    }
+
+    fn names(self: Arc<Self>) -> Result<Vec<NameEntry>, Errno> {
+        self.with_entries(|entries| {
+            let entry = |(name, inode): (&[u8], &Arc<Self>)| NameEntry {
+                name: name.to_vec(),
+                inode: inode.number,
+                kind: inode.kind,
+            };
+            entries.iter().map(entry).collect()
+        })
+    }
+
+    fn host_file(&self) -> Result<Arc<OwnedFd>, Errno> {
+        self.map()
     }
 
     fn open(self: Arc<Self>, cx: &OpenCx<'_>) -> Result<Box<dyn FileOps>, Fail> {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::{
@@ -41,6 +42,17 @@ pub(crate) enum NewInodeKind {
     Fifo,
     /// The name of a unix socket.
     Socket,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NameEntry {
+    /// The name.
+    pub(crate) name: Vec<u8>,
+    /// The number of the inode that it stands for.
+    pub(crate) inode: u64,
+    /// What that is.
+    pub(crate) kind: FileKind,
 }
 
 /// How a rename treats a name that exists (`renameat2(2)`).
@@ -137,6 +149,21 @@ pub(crate) trait Inode: Any + Send + Sync + Debug {
     /// Opens it. Devices, pipes and sockets are opened by the virtual file system itself, except by file systems whose
     /// [`FileSystem::opens_special`] says otherwise. Truncation has been done.
     fn open(self: Arc<Self>, _cx: &OpenCx<'_>) -> Result<Box<dyn FileOps>, Fail>;
+
+    /// Returns the target of this symbolic link, where that is the same for all.
+    fn symlink_target(&self) -> Result<Vec<u8>, Errno> {
+        Err(errno::EINVAL)
+    }
+
+    /// Returns the names in this directory without `.` and `..`, for an overlay above it.
+    fn names(self: Arc<Self>) -> Result<Vec<NameEntry>, Errno> {
+        Err(errno::ENOTDIR)
+    }
+
+    /// Returns a host file with the contents of this regular file, to be read by an overlay above it.
+    fn host_file(&self) -> Result<Arc<OwnedFd>, Errno> {
+        Err(errno::EOPNOTSUPP)
+    }
 
     /// Returns the value of an extended attribute (`xattr(7)`).
     fn xattr(&self, _name: &[u8]) -> Result<Vec<u8>, Errno> {

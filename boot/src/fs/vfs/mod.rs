@@ -46,7 +46,9 @@ pub(crate) use file_locks::{Excluded, FileLocks, LockKind, LockOwner, LockWaits,
 pub(crate) use file_ops::{DirectorySink, FileCx, FileOps, MapSource, Whence};
 pub(crate) use file_system::{FileSystem, FileSystemStatistics, NameCache};
 pub(crate) use fs_context::FsContext;
-pub(crate) use inode::{Inode, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode};
+pub(crate) use inode::{
+    Inode, NameEntry, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode,
+};
 pub(crate) use io::{Sink, Source};
 pub(crate) use mount::{Mount, MountFlags, NewMount};
 pub(crate) use mount_namespace::{MountNamespace, Recursive, Unmount};
