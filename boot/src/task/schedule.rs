@@ -58,6 +58,11 @@ impl Schedule {
         std::mem::replace(&mut self.thread, thread)
     }
 
+    /// Puts a new task among those that wait for a worker.
+    pub(super) fn start(&mut self) {
+        self.place = Place::Queued;
+    }
+
     /// A worker takes the task, from guest code or from the run queue.
     pub(super) fn begin(&mut self) {
         if self.place != Place::Dead {

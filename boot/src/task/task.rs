@@ -198,10 +198,11 @@ impl Task {
         work(&mut SyscallCx { task: self, run: &mut run })
     }
 
-    /// Lets a new task run guest code, with the registers of its [`TaskRun`].
+    /// Lets a new task run guest code, with the registers of its [`TaskRun`]: as soon as a worker is free, since the
+    /// caller may be the worker of another.
     pub(crate) fn start(self: &Arc<Self>) {
-        let mut run = self.run.lock();
-        self.advance(&mut run, Progress::Done);
+        self.schedule.lock().start();
+        self.kernel.run_queue.push(Arc::clone(self), &self.kernel.reactor);
     }
 
     /// Goes on with a task that was woken.

@@ -90,7 +90,8 @@ impl ThreadGroup {
     /// Makes the group of a process that the one of `maker` forks.
     pub(super) fn for_fork(tgid: Pid, maker: &Self) -> Self {
         let group = Self { rlimits: Lock::new(maker.rlimits()), ..Self::new(tgid) };
-        group.state().oom_score_adj = maker.state().oom_score_adj;
+        let oom_score_adj = maker.state().oom_score_adj;
+        group.state().oom_score_adj = oom_score_adj;
         group
     }
 
