@@ -11,6 +11,9 @@ pub const TASK_RUN: u8 = 5;
 pub const CONTAINERS: u8 = 6;
 /// Protects where in its life a container is.
 pub const CONTAINER: u8 = 7;
+/// Protects an open file description: its offset and flags. Held over a read or write that moves the offset, of files such
+/// as those of `/proc` too, which look at everything.
+pub const OPEN_FILE: u8 = 8;
 /// Protects the tree of processes: parents, children, process groups, sessions, and the id tables.
 pub const PROCESS_TREE: u8 = 10;
 /// Protects a thread group: its threads, its pending signals, its exit state, its stop state, its timers.
@@ -27,8 +30,6 @@ pub const UTS: u8 = 55;
 pub const FD_TABLE: u8 = 60;
 /// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.
 pub const FUTEX: u8 = 70;
-/// Protects an open file description: its offset and flags.
-pub const OPEN_FILE: u8 = 90;
 /// Serialises renames of directories in the whole sandbox, as in Linux.
 pub const RENAME: u8 = 100;
 /// Serialises changes of one directory's names, and look-ups that the dentry cache can't answer.
