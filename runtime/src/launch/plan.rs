@@ -104,32 +104,23 @@ impl Root {
 pub(super) struct Image {
     pub(super) program: OwnedFd,
     argv: Vec<*const c_char>,
-    envp: Vec<*const c_char>,
+    envp: [*const c_char; 1],
     _strings: Vec<CString>,
 }
 
 impl Image {
-    /// Prepares `binary` with `arguments` (the name of the program excluded) and an empty environment, but for the
-    /// variables that Rust's runtime looks at.
+    /// Prepares `binary` with `arguments`, the name of the program excluded, and an empty environment.
     pub(super) fn new(binary: Binary, arguments: Vec<String>) -> Result<Self, LaunchError> {
-        let text = |text: String| {
-            CString::new(text)
-                .map_err(|_| LaunchError::Argument { name: binary.name, what: "has a NUL byte" })
-        };
-        let mut args = vec![text(binary.name.to_owned())?];
-        for argument in arguments {
-            args.push(text(argument)?);
-        }
-        let env = match std::env::var("RUST_BACKTRACE") {
-            Ok(value) => vec![text(format!("RUST_BACKTRACE={value}"))?],
-            Err(_) => Vec::new(),
-        };
-        let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-            strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
-        };
-        let (argv, envp) = (pointers(&args), pointers(&env));
-        args.extend(env);
-        Ok(Self { program: binary.file, argv, envp, _strings: args })
+        let strings = [binary.name.to_owned()]
+            .into_iter()
+            .chain(arguments)
+            .map(|text| {
+                CString::new(text)
+                    .map_err(|_| LaunchError::Argument { name: binary.name, what: "has a NUL byte" })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let argv = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Self { program: binary.file, argv, envp: [ptr::null()], _strings: strings })
     }
 
     /// The arguments, ended by a null pointer.
