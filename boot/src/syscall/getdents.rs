@@ -75,7 +75,7 @@ fn getdents(cx: &SyscallCx<'_>, fd: Fd, dirp: Address, count: UInt, form: Form) 
     }
     let room = (count as usize).min(MAX_BYTES);
     let mut buffer = Buffer { bytes: Vec::with_capacity(room.min(32 << 10)), room, form, is_full: false };
-    let mut position = file.position.lock();
+    let mut position = file.position();
     let mut next = *position;
     file.ops().read_directory(&FileCx { task: cx.task, file: &file }, &mut next, &mut buffer)?;
     if buffer.bytes.is_empty() && buffer.is_full {

@@ -28,7 +28,7 @@ pub(super) fn sys_ioctl(cx: &mut SyscallCx<'_>, fd: Fd, request: UInt, arg: Addr
             file.set_status_flags(flags);
         }
         ioctl::FIONREAD if file.inode().kind() == FileKind::Regular && !file.ops().is_stream() => {
-            let rest = file.size()?.saturating_sub(*file.position.lock());
+            let rest = file.size()?.saturating_sub(*file.position());
             cx.memory().write(arg, &i32::try_from(rest).unwrap_or(i32::MAX))?;
         }
         FIGETBSZ if matches!(file.inode().kind(), FileKind::Regular | FileKind::Directory) => {

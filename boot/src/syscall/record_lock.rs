@@ -55,7 +55,7 @@ fn read(cx: &SyscallCx<'_>, file: &OpenFile, address: Address, command: Command)
     }
     let base = match u32::try_from(raw.whence) {
         Ok(uapi::SEEK_SET) => 0,
-        Ok(uapi::SEEK_CUR) => *file.position.lock(),
+        Ok(uapi::SEEK_CUR) => *file.position(),
         Ok(uapi::SEEK_END) => file.size()?,
         _ => return Err(invalid),
     };

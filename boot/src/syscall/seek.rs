@@ -11,7 +11,7 @@ pub(super) fn sys_lseek(cx: &mut SyscallCx<'_>, fd: Fd, offset: Long, whence: UI
     if file.ops().is_stream() {
         return Err(fail(errno::ESPIPE, "a stream has no positions"));
     }
-    let mut position = file.position.lock();
+    let mut position = file.position();
     let start = match whence {
         uapi::SEEK_SET => 0,
         uapi::SEEK_CUR => *position,

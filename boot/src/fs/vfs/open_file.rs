@@ -1,10 +1,11 @@
 //! Open file descriptions.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bitflags::bitflags;
-use cloister_sync::{Lock, class};
+use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
 use super::{Attributes, FileKind, FileOps, Inode, LockOwner, MountFlags, Path, Timestamp, notify};
@@ -100,14 +101,47 @@ pub(crate) struct OpenFile {
     path: Path,
     ops: Box<dyn FileOps>,
     flags: AtomicU32,
-    /// The position; held over a read or write that moves it, so that these are atomic to each other.
-    pub(crate) position: Lock<u64, { class::OPEN_FILE }>,
+    position: Lock<u64, { class::OPEN_FILE }>,
     /// Who is told that it is ready.
     pub(crate) owner: Lock<AsyncOwner, { class::STREAM }>,
 }
 
 /// The id of the next open file description.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// The position of an open file; held over a read or write that moves it, so that these are atomic to each other.
+#[derive(Debug)]
+pub(crate) struct Position<'a> {
+    ops: &'a dyn FileOps,
+    position: LockGuard<'a, u64>,
+}
+
+impl<'a> Position<'a> {
+    fn new(ops: &'a dyn FileOps, mut position: LockGuard<'a, u64>) -> Self {
+        *position = ops.outer_position().unwrap_or(*position);
+        Self { ops, position }
+    }
+}
+
+impl Deref for Position<'_> {
+    type Target = u64;
+
+    fn deref(&self) -> &u64 {
+        &self.position
+    }
+}
+
+impl DerefMut for Position<'_> {
+    fn deref_mut(&mut self) -> &mut u64 {
+        &mut self.position
+    }
+}
+
+impl Drop for Position<'_> {
+    fn drop(&mut self) {
+        self.ops.set_outer_position(*self.position);
+    }
+}
 
 impl OpenFile {
     /// Makes the description of a file that was opened.
@@ -135,6 +169,16 @@ impl OpenFile {
     /// Returns the object that was opened.
     pub(crate) fn inode(&self) -> &Arc<dyn Inode> {
         self.path.inode()
+    }
+
+    /// Takes the position.
+    pub(crate) fn position(&self) -> Position<'_> {
+        Position::new(self.ops(), self.position.lock())
+    }
+
+    /// Takes the position, unless somebody has it.
+    pub(crate) fn try_position(&self) -> Option<Position<'_>> {
+        Some(Position::new(self.ops(), self.position.try_lock()?))
     }
 
     /// Returns what differs by kind.

@@ -74,7 +74,7 @@ pub(crate) fn read_at(cx: &FileCx<'_>, sink: &mut dyn Sink, at: At) -> Result<us
     match at {
         At::Offset(offset) => cx.file.ops().read_at(cx, offset, sink),
         At::Position => {
-            let mut position = cx.file.position.lock();
+            let mut position = cx.file.position();
             let read = cx.file.ops().read_at(cx, *position, sink)?;
             *position = position.saturating_add(read as u64);
             Ok(read)
@@ -180,7 +180,7 @@ fn write_within(
 ) -> Result<usize, Errno> {
     let ops = cx.file.ops();
     let is_limited = limit != u64::MAX && cx.file.inode().kind() == FileKind::Regular;
-    let mut position = matches!(at, At::Position).then(|| cx.file.position.lock());
+    let mut position = matches!(at, At::Position).then(|| cx.file.position());
     let offset = match (at, &position) {
         (At::Offset(offset), _) => offset,
         (At::Position, Some(position)) => **position,

@@ -103,7 +103,7 @@ impl Text for Fd {
         let descriptor_flags = subject.files().and_then(|files| files.flags(self.fd)).unwrap_or_default();
         flags.set(OpenFlags::CLOSE_ON_EXEC, !descriptor_flags.is_empty());
         // The file may be the very one that is being read.
-        let position = file.position.try_lock().map_or(0, |position| *position);
+        let position = file.try_position().map_or(0, |position| *position);
         let path = file.path();
         let mut text = format!("pos:\t{position}\nflags:\t0{:o}\nmnt_id:\t{}\n", flags.bits(), path.mount.id);
         if let Ok(attributes) = file.inode().attributes() {
