@@ -39,6 +39,8 @@ pub(crate) struct DirStream {
     pub(crate) fd: OwnedFd,
     /// The offset at which the host goes on.
     pub(crate) position: u64,
+    /// It was opened by the listing itself, at whose end it is closed.
+    pub(crate) is_implicit: bool,
 }
 
 /// An extended attribute to be set.

@@ -20,13 +20,9 @@ use crate::{Result, attr};
 const HOST_BATCH: usize = 8 << 10;
 
 impl Session {
-    /// Lists an open directory.
+    /// Lists a directory; beyond the standard it need not be open.
     pub(crate) fn readdir(&mut self, request: &Treaddir, answer: &mut Answer<'_>) -> Result<()> {
-        let fid = self.fids.get(request.fid)?;
-        if !matches!(fid.open, Open::Dir(_)) {
-            return Err(Errno::BADF);
-        }
-        let dir = Rc::clone(&fid.node);
+        let dir = self.begin_listing(request.fid)?;
         let root = Rc::clone(self.tree.root());
         let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
             let name = entry.file_name().to_bytes();
@@ -54,6 +50,7 @@ impl Session {
         };
         let mut out = std::mem::take(&mut self.scratch);
         let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
+        self.end_listing(request.fid, matches!(result, Ok(()) if out.is_empty()))?;
         let result = result.and_then(|()| answer.with(&Rreaddir { data: Data(&out) }));
         self.scratch = out;
         result
@@ -61,15 +58,7 @@ impl Session {
 
     /// Lists a directory, open or not, with attributes.
     pub(crate) fn readdir_attr(&mut self, request: &TreaddirAttr, answer: &mut Answer<'_>) -> Result<()> {
-        let fid = self.fids.get_mut(request.fid)?;
-        if !fid.node.is_dir() {
-            return Err(Errno::NOTDIR);
-        }
-        if !matches!(fid.open, Open::Dir(_)) {
-            let fd = fid.node.open(rustix::fs::OFlags::RDONLY)?;
-            fid.open = Open::Dir(DirStream { fd, position: 0 });
-        }
-        let dir = Rc::clone(&fid.node);
+        let dir = self.begin_listing(request.fid)?;
         let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
             let name = entry.file_name().to_bytes();
             let attr = match entry_attr(&dir, name) {
@@ -82,13 +71,36 @@ impl Session {
         };
         let mut out = std::mem::take(&mut self.scratch);
         let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
-        if matches!(result, Ok(()) if out.is_empty()) {
-            // The end: the descriptor is not needed any longer.
-            self.fids.get_mut(request.fid)?.open = Open::Nothing;
-        }
+        self.end_listing(request.fid, matches!(result, Ok(()) if out.is_empty()))?;
         let result = result.and_then(|()| answer.with(&RreaddirAttr { data: Data(&out) }));
         self.scratch = out;
         result
+    }
+
+    /// Opens a directory for a listing, unless it is open.
+    fn begin_listing(&mut self, fid: u32) -> Result<Rc<Node>> {
+        let fid = self.fids.get_mut(fid)?;
+        if !fid.node.is_dir() {
+            return Err(Errno::NOTDIR);
+        }
+        match fid.open {
+            Open::Dir(_) => {}
+            Open::Nothing => {
+                let fd = fid.node.open(rustix::fs::OFlags::RDONLY)?;
+                fid.open = Open::Dir(DirStream { fd, position: 0, is_implicit: true });
+            }
+            Open::File(_) | Open::XattrValue(_) | Open::XattrSink(_) => return Err(Errno::BADF),
+        }
+        Ok(Rc::clone(&fid.node))
+    }
+
+    /// Closes what [`Self::begin_listing`] opened once the listing is `over`.
+    fn end_listing(&mut self, fid: u32, over: bool) -> Result<()> {
+        let fid = self.fids.get_mut(fid)?;
+        if over && matches!(fid.open, Open::Dir(DirStream { is_implicit: true, .. })) {
+            fid.open = Open::Nothing;
+        }
+        Ok(())
     }
 
     /// Fills `out` with whole entries from `offset` on, at most `count` bytes, each put there by `put_fn`.

@@ -26,7 +26,11 @@ impl Session {
         }
         let fd = self.open_node(&fid.node, flags)?;
         let attr = fid.node.attr()?;
-        let open = if attr.is_dir() { Open::Dir(DirStream { fd, position: 0 }) } else { Open::File(fd) };
+        let open = if attr.is_dir() {
+            Open::Dir(DirStream { fd, position: 0, is_implicit: false })
+        } else {
+            Open::File(fd)
+        };
         self.fids.get_mut(request.fid)?.open = open;
         answer.with(&Rlopen { qid: self.qid(&attr), iounit: 0 })
     }

@@ -58,7 +58,7 @@ impl OpenDirectory {
             return Ok(batch.entries);
         }
         let fid = self.inode.fid();
-        self.inode.file_system.call(|client| client.readdir_attr(fid, position))
+        self.inode.file_system.call(|client| client.readdir_names(fid, position))
     }
 
     fn put(&self, entry: &DirEntry, sink: &mut dyn DirectorySink) -> bool {

@@ -54,6 +54,13 @@ impl Client {
         entries::<DirentAttr<'_>>(data).map_err(|cause| self.broken(cause))
     }
 
+    /// Lists the names of a directory from `offset` on, without attributes: far cheaper than
+    /// [`readdir_attr`](Self::readdir_attr) where names are all that is wanted.
+    pub fn readdir_names(&mut self, dir: Fid, offset: u64) -> Result<Vec<DirEntry>, ClientError> {
+        // A server with extensions lists directories that are not open.
+        if self.has_extensions { self.readdir(dir, offset) } else { self.readdir_attr(dir, offset) }
+    }
+
     /// Lists an open directory by the standard's request.
     fn readdir(&mut self, open: Fid, offset: u64) -> Result<Vec<DirEntry>, ClientError> {
         let count = self.io_count(usize::MAX);
