@@ -75,12 +75,13 @@ impl OverlayInode {
     }
 
     /// Returns the inode that attributes and contents are in now.
-    fn current(&self) -> Arc<dyn Inode> {
+    fn current(&self) -> Result<Arc<dyn Inode>, Errno> {
         let state = self.state.lock();
         match (&state.upper, &self.lower) {
-            (Some(upper), _) => Arc::clone(upper) as Arc<dyn Inode>,
-            (None, Some(lower)) => Arc::clone(lower),
-            (None, None) => unreachable!("an object without a lower inode was made with an upper one"),
+            (Some(upper), _) => Ok(Arc::clone(upper) as Arc<dyn Inode>),
+            (None, Some(lower)) => Ok(Arc::clone(lower)),
+            // An object without a lower inode was made with an upper one.
+            (None, None) => Err(errno::EIO),
         }
     }
 
@@ -122,7 +123,7 @@ impl Inode for OverlayInode {
     }
 
     fn attributes(&self) -> Result<Attributes, Errno> {
-        let attributes = self.current().attributes()?;
+        let attributes = self.current()?.attributes()?;
         let links = self.state.lock().links;
         Ok(Attributes { inode: self.number, links, ..attributes })
     }
@@ -170,7 +171,7 @@ impl Inode for OverlayInode {
     }
 
     fn read_link(&self, task: &Task) -> Result<Vec<u8>, Errno> {
-        self.current().read_link(task)
+        self.current()?.read_link(task)
     }
 
     /// A file that is opened for reading before it was ever written is the lower layer's own: nothing is in between.
@@ -181,11 +182,11 @@ impl Inode for OverlayInode {
         if self.kind == FileKind::Regular && cx.flags.is_writable() {
             return self.upper()?.open(cx);
         }
-        self.current().open(cx)
+        self.current()?.open(cx)
     }
 
     fn xattr(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        self.current().xattr(name)
+        self.current()?.xattr(name)
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], mode: XattrMode) -> Result<(), Errno> {
@@ -193,7 +194,7 @@ impl Inode for OverlayInode {
     }
 
     fn xattr_names(&self) -> Result<Vec<Vec<u8>>, Errno> {
-        self.current().xattr_names()
+        self.current()?.xattr_names()
     }
 
     fn remove_xattr(&self, name: &[u8]) -> Result<(), Errno> {
