@@ -21,12 +21,13 @@ const TICKS_PER_SECOND: u128 = 100;
 pub(super) struct Rusage {
     user: Timeval,
     system: Timeval,
-    rest: [i64; 14],
+    max_resident_kib: i64,
+    rest: [i64; 13],
 }
 
 impl From<CpuTime> for Rusage {
     fn from(used: CpuTime) -> Self {
-        Self { user: time::timeval(used.user), system: time::timeval(used.system), rest: [0; 14] }
+        Self { user: time::timeval(used.user), system: time::timeval(used.system), ..Self::default() }
     }
 }
 
@@ -38,7 +39,12 @@ pub(super) fn sys_getrusage(cx: &mut SyscallCx<'_>, who: Int, usage: Address) ->
         RUSAGE_THREAD => cx.task.cpu_time(),
         _ => return Err(fail(errno::EINVAL, "unknown `who`")),
     };
-    cx.memory().write(usage, &Rusage::from(used))?;
+    let mut rusage = Rusage::from(used);
+    if who != RUSAGE_CHILDREN {
+        // What is resident is known only to the host; this is the most that can be.
+        rusage.max_resident_kib = i64::try_from(cx.mm().totals().accessible / 1024).unwrap_or(i64::MAX);
+    }
+    cx.memory().write(usage, &rusage)?;
     Ok(Outcome::OK)
 }
 

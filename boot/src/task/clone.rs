@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use super::{Pid, Process, Task, TaskParts, TaskRun, ThreadGroup};
+use super::{Capabilities, Pid, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup};
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::fs::{FdTable, FsContext};
@@ -141,6 +141,7 @@ pub(crate) struct CloneArguments {
 pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> Result<Arc<Task>, Fail> {
     let flags = arguments.flags;
     flags.check()?;
+    check_process_limit(cx)?;
     let parts = clone_parts(cx, flags)?;
     let (Some(mm), Some(files)) = (parts.mm.clone(), parts.files.clone()) else {
         return Err(fail(errno::ESRCH, "the caller is ending"));
@@ -190,6 +191,20 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     }
     add_to_tree(cx, &task, arguments);
     Ok(task)
+}
+
+/// Checks that the caller's user may have another task (`RLIMIT_NPROC`).
+fn check_process_limit(cx: &SyscallCx<'_>) -> Result<(), Fail> {
+    let limit = cx.group().rlimit(Resource::Processes);
+    let credentials = cx.credentials();
+    let is_exempt =
+        credentials.uid == 0 || credentials.has(Capabilities::SYS_RESOURCE | Capabilities::SYS_ADMIN);
+    if limit == u64::MAX || is_exempt {
+        return Ok(());
+    }
+    let tree = cx.kernel().processes.lock();
+    let tasks = tree.tasks().filter(|task| task.credentials().uid == credentials.uid).count();
+    if tasks as u64 >= limit { Err(fail(errno::EAGAIN, "the user has too many tasks")) } else { Ok(()) }
 }
 
 /// Copies or shares the parts of the caller.

@@ -53,7 +53,11 @@ pub(crate) fn exit_task(cx: &mut SyscallCx<'_>, status: ExitStatus) {
     };
     // Files that nobody else has are closed here, without a lock.
     cx.run.files = Arc::default();
-    drop(parts);
+    let (mm, files) = parts;
+    if let Some(files) = files {
+        files.release(cx.task);
+    }
+    drop(mm);
     cx.task.end();
     if is_last {
         end_process(cx);

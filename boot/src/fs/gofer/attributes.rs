@@ -41,14 +41,13 @@ pub(super) fn to_attributes(attr: &Attr, kind: FileKind, root_device: u64) -> At
     }
 }
 
-/// Brings attributes up to date by a descriptor of the file.
+/// Brings attributes up to date by a descriptor of the file; but for the owner, whom the kernel sees by the few ids of its
+/// own user namespace, and who changes only by requests.
 pub(super) fn refresh(attr: &mut Attr, host: BorrowedFd<'_>) -> Result<(), Errno> {
     let stat = fstat(host).map_err(from_host)?;
     let time = |sec, nsec| Time { sec, nsec: u32::try_from(nsec).unwrap_or(0) };
     *attr = Attr {
         mode: stat.st_mode,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
         nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         size: stat.st_size.cast_unsigned(),
         blksize: u32::try_from(stat.st_blksize).unwrap_or(4096),

@@ -136,7 +136,9 @@ fn open_found(
 ) -> Result<Arc<OpenFile>, Fail> {
     let Found { path, is_new } = found;
     let kind = path.inode().kind();
-    if flags.contains(OpenFlags::DIRECTORY) && kind != FileKind::Directory {
+    // O_TMPFILE has the bit of O_DIRECTORY.
+    let wants_directory = flags.contains(OpenFlags::DIRECTORY) && !flags.contains(OpenFlags::UNNAMED);
+    if wants_directory && kind != FileKind::Directory {
         let is_link = kind == FileKind::Symlink && !flags.contains(OpenFlags::PATH);
         return Err(if is_link { errno::ELOOP } else { errno::ENOTDIR }.into());
     }
