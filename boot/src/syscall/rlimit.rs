@@ -68,6 +68,9 @@ fn exchange(
         if let Some(mm) = task.mm() {
             mm.set_limits(MemoryLimits::new(&now, &task.credentials()));
         }
+        if resource == Resource::Cpu {
+            task.group().timers.watch_cpu_limit(cx.kernel(), task.group());
+        }
     }
     Ok(before)
 }

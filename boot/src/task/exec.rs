@@ -116,6 +116,7 @@ fn commit(cx: &mut SyscallCx<'_>, new: New) {
     };
     drop((old, old_mm));
     cx.task.signals.lock().on_exec();
+    cx.group().timers.on_exec();
     cx.task.set_name(&loaded.name);
     cx.task.vfork.release();
     unshare_files(cx);
