@@ -229,3 +229,64 @@ fn extended_attributes_come_back() {
     let name = caller.string("system.posix_acl_access");
     assert_eq!(caller.try_call("fgetxattr", &[fd, name, 0, 0]), Err(errno::EOPNOTSUPP));
 }
+
+#[test]
+fn bytes_go_from_file_to_file() {
+    let mut caller = Caller::new();
+    let (a, b) = (caller.open("/a", RW_CREATE), caller.open("/b", RW_CREATE));
+    let bytes: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+    caller.write(a, &bytes).unwrap();
+    caller.put(&10_i64.to_ne_bytes());
+    assert_eq!(caller.call("copy_file_range", &[a, BUFFER, b, 0, 1 << 20, 0]), 299_990);
+    assert_eq!(caller.take(8), 300_000_i64.to_ne_bytes());
+    caller.call("lseek", &[b, 0, 0]);
+    assert_eq!(caller.read(b, 300_000), bytes[10..]);
+    caller.call("lseek", &[a, 0, 0]);
+    assert_eq!(caller.call("sendfile", &[b, a, 0, 5]), 5);
+    assert_eq!(caller.call("lseek", &[a, 0, u64::from(uapi::SEEK_CUR)]), 5);
+    assert_eq!(caller.try_call("copy_file_range", &[a, 0, a, 0, 10, 0]), Err(errno::EINVAL));
+}
+
+#[test]
+fn pipes_are_spliced_and_teed() {
+    let mut caller = Caller::new();
+    let mut pipe = || {
+        caller.call("pipe", &[BUFFER]);
+        let ends = caller.take(8);
+        [&ends[..4], &ends[4..]].map(|end| u64::from(u32::from_ne_bytes(end.try_into().unwrap())))
+    };
+    let ([r1, w1], [r2, w2]) = (pipe(), pipe());
+    let file = caller.open("/f", RW_CREATE);
+    caller.write(file, b"0123456789").unwrap();
+    caller.put(&2_i64.to_ne_bytes());
+    assert_eq!(caller.call("splice", &[file, BUFFER, w1, 0, 4, 0]), 4);
+    assert_eq!(caller.call("tee", &[r1, w2, 100, 0]), 4);
+    assert_eq!((caller.read(r1, 100), caller.read(r2, 100)), (b"2345".to_vec(), b"2345".to_vec()));
+    caller.write(w1, b"back").unwrap();
+    caller.put(&0_i64.to_ne_bytes());
+    assert_eq!(caller.call("splice", &[r1, 0, file, BUFFER, 100, 0]), 4);
+    caller.call("lseek", &[file, 0, 0]);
+    assert_eq!(caller.read(file, 6), b"back45");
+    assert_eq!(caller.try_call("splice", &[r1, 0, w2, 0, 1, 2]), Err(errno::EAGAIN));
+    assert_eq!(caller.try_call("splice", &[file, 0, file, 0, 1, 0]), Err(errno::EINVAL));
+}
+
+#[test]
+fn mounts_are_made_and_taken_away() {
+    let mut caller = Caller::new();
+    let path = caller.string("/m");
+    caller.call("mkdir", &[path, 0o755]);
+    let strings = |caller: &mut Caller| ["none", "/m", "tmpfs", "size=1m"].map(|text| caller.string(text));
+    let [source, target, kind, data] = strings(&mut caller);
+    caller.call("mount", &[source, target, kind, 0, data]);
+    let fd = caller.open("/m/f", RW_CREATE);
+    assert_eq!(caller.call("ftruncate", &[fd, 2 << 20]), 0);
+    assert_eq!(caller.try_call("fallocate", &[fd, 0, 0, 2 << 20]), Err(errno::ENOSPC));
+    let path = caller.string("/m");
+    assert_eq!(caller.try_call("umount2", &[path, 0]), Err(errno::EBUSY));
+    caller.call("close", &[fd]);
+    let path = caller.string("/m");
+    caller.call("umount2", &[path, 0]);
+    let path = caller.string("/m/f");
+    assert_eq!(caller.try_call("access", &[path, 0]), Err(errno::ENOENT));
+}

@@ -19,8 +19,6 @@ mod execve;
 mod exit;
 mod extensible;
 mod fcntl;
-#[cfg(test)]
-mod file_tests;
 mod futex;
 mod getdents;
 mod ids;
@@ -30,7 +28,9 @@ mod madvise;
 mod memfd;
 mod message_header;
 mod mmap;
+mod mount;
 mod names;
+mod offsets;
 mod open;
 mod paths;
 mod pipe;
@@ -47,12 +47,14 @@ mod schedule;
 mod seek;
 mod select;
 mod send;
+mod sendfile;
 mod signal_send;
 mod signal_state;
 mod signal_wait;
 mod sleep;
 mod socket;
 mod socket_option;
+mod splice;
 mod stat;
 mod state;
 mod strace;
@@ -68,6 +70,9 @@ mod unimplemented;
 mod wait;
 mod write;
 mod xattr;
+
+#[cfg(test)]
+mod file_tests;
 
 pub(crate) use argument::{Address, Argument, Fd, Format, Int, Long, PathPtr, Size, Text, UInt, ULong};
 pub(crate) use dispatch::{Call, Progress, enter, proceed};

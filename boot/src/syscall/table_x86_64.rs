@@ -50,7 +50,7 @@ syscall_table! {
     37 alarm(seconds: UInt) = super::timer::sys_alarm, Full, "";
     38 setitimer(which: Int, new: Address, old: Address) = super::timer::sys_setitimer, Full, "";
     39 getpid() = super::ids::sys_getpid, Full, "";
-    40 sendfile, "";
+    40 sendfile(out_fd: Fd, in_fd: Fd, offset: Address, count: Size) = super::sendfile::sys_sendfile, Full, "";
     41 socket(domain: Int, type_: Int, protocol: Int) = super::socket::sys_socket, Partial, "unix sockets only";
     42 connect(sockfd: Fd, addr: Address, addrlen: Int) = super::socket::sys_connect, Full, "";
     43 accept(sockfd: Fd, addr: Address, addrlen: Address) = super::socket::sys_accept, Full, "";
@@ -165,7 +165,7 @@ syscall_table! {
     152 munlockall() = super::madvise::sys_munlockall, Full, "";
     153 vhangup, "";
     154 modify_ldt, "";
-    155 pivot_root, "";
+    155 pivot_root(new_root: PathPtr, put_old: PathPtr) = super::mount::sys_pivot_root, Full, "";
     156 _sysctl, "";
     157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no seccomp, no `PR_SET_MM`, no `PR_SET_VMA`";
     158 arch_prctl(code: Int, address: Address) = super::arch_prctl::sys_arch_prctl, Full, "";
@@ -175,8 +175,8 @@ syscall_table! {
     162 sync() = super::sync::sys_sync, Full, "";
     163 acct, "";
     164 settimeofday(time: Address, zone: Address) = super::clock::sys_settimeofday, Partial, "the clock is the host's: `EPERM`";
-    165 mount, "";
-    166 umount2, "";
+    165 mount(source: Text, target: PathPtr, fstype: Text, flags: ULong, data: Text) = super::mount::sys_mount, Partial, "tmpfs, bind mounts, moves and remounts; propagation is accepted for private mounts only";
+    166 umount2(target: PathPtr, flags: UInt) = super::mount::sys_umount2, Full, "";
     167 swapon, "";
     168 swapoff, "";
     169 reboot, "";
@@ -285,10 +285,10 @@ syscall_table! {
     272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "no namespaces";
     273 set_robust_list(head: Address, len: Size) = super::futex::sys_set_robust_list, Full, "";
     274 get_robust_list(pid: Int, head_ptr: Address, len_ptr: Address) = super::futex::sys_get_robust_list, Partial, "the own list only";
-    275 splice, "";
-    276 tee, "";
+    275 splice(fd_in: Fd, off_in: Address, fd_out: Fd, off_out: Address, len: Size, flags: UInt) = super::splice::sys_splice, Full, "";
+    276 tee(fd_in: Fd, fd_out: Fd, len: Size, flags: UInt) = super::splice::sys_tee, Full, "";
     277 sync_file_range(fd: Fd, offset: Long, nbytes: Long, flags: UInt) = super::sync::sys_sync_file_range, Full, "";
-    278 vmsplice, "";
+    278 vmsplice(fd: Fd, iov: Address, nr_segs: Size, flags: UInt) = super::splice::sys_vmsplice, Full, "pages are copied";
     279 move_pages, "as a kernel without NUMA";
     280 utimensat(dirfd: Fd, path: PathPtr, times: Address, flags: UInt) = super::attributes::sys_utimensat, Full, "";
     281 epoll_pwait(epfd: Fd, events: Address, maxevents: Int, timeout: Int, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait, Full, "";
@@ -313,7 +313,7 @@ syscall_table! {
     300 fanotify_init, "";
     301 fanotify_mark, "";
     302 prlimit64(pid: Int, resource: UInt, new: Address, old: Address) = super::rlimit::sys_prlimit64, Full, "";
-    303 name_to_handle_at, "";
+    303 name_to_handle_at(dirfd: Fd, path: PathPtr, handle: Address, mount_id: Address, flags: UInt) = super::mount::sys_name_to_handle_at, Missing, "no file system here has handles";
     304 open_by_handle_at, "";
     305 clock_adjtime(clock: Int, buf: Address) = super::clock::sys_clock_adjtime, Partial, "the clock is the host's, and not adjusted";
     306 syncfs(fd: Fd) = super::sync::sys_syncfs, Full, "";
@@ -336,7 +336,7 @@ syscall_table! {
     323 userfaultfd, "as a kernel without it";
     324 membarrier, "";
     325 mlock2(addr: Address, len: ULong, flags: UInt) = super::madvise::sys_mlock2, Partial, "counted and populated, but the host may swap the memory out";
-    326 copy_file_range, "";
+    326 copy_file_range(fd_in: Fd, off_in: Address, fd_out: Fd, off_out: Address, len: Size, flags: UInt) = super::sendfile::sys_copy_file_range, Full, "";
     327 preadv2(fd: Fd, iov: Address, iovcnt: Size, pos_l: Long, pos_h: Long, flags: Int) = super::read::sys_preadv2, Full, "";
     328 pwritev2(fd: Fd, iov: Address, iovcnt: Size, pos_l: Long, pos_h: Long, flags: Int) = super::write::sys_pwritev2, Full, "";
     329 pkey_mprotect, "as a kernel without memory protection keys";

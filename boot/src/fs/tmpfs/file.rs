@@ -48,7 +48,7 @@ impl FileOps for TmpfsFile {
     }
 
     fn allocate(&self, _cx: &FileCx<'_>, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
-        self.inode.change(|data| data.allocate(mode, offset, len))
+        self.inode.allocate(mode, offset, len)
     }
 }
 

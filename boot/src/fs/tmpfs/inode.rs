@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloister_sync::{Lock, class};
 
-use super::data::Data;
+use super::data::{Data, PAGE};
 use super::directory::Entries;
 use super::file::{TmpfsDirectory, TmpfsFile};
 use super::file_system::{Tmpfs, kind_of};
@@ -16,7 +16,7 @@ use crate::fs::{
     Anchors, AttributeChange, Attributes, FileKind, FileOps, FileSystem, Inode, NameEntry, NewInode,
     NewInodeKind, OpenCx, OpenFile, RenameMode, Source, Timestamp, XattrMode, downcast_inode,
 };
-use crate::prelude::errno;
+use crate::prelude::{errno, uapi};
 use crate::task::Task;
 
 /// An inode of a tmpfs.
@@ -35,6 +35,8 @@ struct State {
     attributes: Attributes,
     xattrs: Xattrs,
     body: Body,
+    /// How many pages of the file system's limit it uses; counted only if there is a limit.
+    charged: u64,
     /// Made with `O_TMPFILE` and not `O_EXCL`: it may get a first name.
     is_linkable: bool,
 }
@@ -128,7 +130,7 @@ impl TmpfsInode {
             changed: now,
             created: Some(now),
         };
-        let state = State { attributes, xattrs: Xattrs::default(), body, is_linkable: false };
+        let state = State { attributes, xattrs: Xattrs::default(), body, charged: 0, is_linkable: false };
         let file_system = Arc::clone(file_system);
         Arc::new(Self { file_system, number, kind, state: Lock::new(state), anchors: Anchors::default() })
     }
@@ -170,38 +172,57 @@ impl TmpfsInode {
     pub(crate) fn write(&self, offset: Option<u64>, from: &mut dyn Source) -> Result<(u64, usize), Errno> {
         let mut state = self.state.lock();
         let data = state.data()?;
-        let (size, is_unlimited) = (data.size(), self.file_system.is_unlimited());
+        let size = data.size();
         let offset = offset.unwrap_or(size);
         let mut len = from.remaining();
         if len == 0 {
             return Ok((offset, 0));
         }
-        let pages = if is_unlimited { 0 } else { data.pages() };
-        if !is_unlimited && offset.saturating_add(len as u64) > size {
+        if offset.saturating_add(len as u64) > size {
             let room = usize::try_from(self.file_system.room()).unwrap_or(usize::MAX);
             if room == 0 {
                 return Err(errno::ENOSPC);
             }
             len = len.min(room);
         }
-        let written = data.write(offset, from, len)?;
-        if !is_unlimited {
-            self.file_system.charge(pages, data.pages());
-        }
+        let written = data.write(offset, from, len);
+        self.charge(&mut state);
+        let written = written?;
         state.touch();
         Ok((offset + written as u64, written))
     }
 
     /// Changes the contents otherwise, and notes the change.
-    pub(super) fn change<T>(&self, work: impl FnOnce(&mut Data) -> Result<T, Errno>) -> Result<T, Errno> {
+    fn change<T>(&self, work: impl FnOnce(&mut Data) -> Result<T, Errno>) -> Result<T, Errno> {
         let mut state = self.state.lock();
-        let data = state.data()?;
-        let before = data.pages();
-        let result = work(data);
-        self.file_system.charge(before, data.pages());
+        let result = work(state.data()?);
+        self.charge(&mut state);
         let value = result?;
         state.touch();
         Ok(value)
+    }
+
+    /// Counts the pages that the contents use now.
+    fn charge(&self, state: &mut State) {
+        if self.file_system.is_unlimited() {
+            return;
+        }
+        if let Body::File(data) = &state.body {
+            let pages = data.pages();
+            self.file_system.charge(state.charged, pages);
+            state.charged = pages;
+        }
+    }
+
+    /// Allocates space, punches a hole or zeroes a range (`fallocate(2)`).
+    pub(super) fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
+        let room = self.file_system.room();
+        self.change(|data| {
+            // What is allocated already may lie in the range.
+            let needed = len.saturating_sub(data.pages().saturating_mul(PAGE));
+            let frees = mode & uapi::FALLOC_FL_PUNCH_HOLE != 0;
+            if needed > room && !frees { Err(errno::ENOSPC) } else { data.allocate(mode, offset, len) }
+        })
     }
 
     /// Notes that the contents were read.
@@ -437,8 +458,8 @@ impl Drop for TmpfsInode {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         self.file_system.remove_inode();
+        self.file_system.charge(state.charged, 0);
         match &mut state.body {
-            Body::File(data) if !self.file_system.is_unlimited() => self.file_system.charge(data.pages(), 0),
             Body::File(_) | Body::Symlink(_) | Body::Special => {}
             Body::Directory(entries) => {
                 // A loop in place of the recursion: the guest decides how deep its directories are.

@@ -271,8 +271,33 @@ fn write_stream(
             interrupted => break interrupted,
         }
     };
+    tell_of_broken_pipe(cx, &failure);
+    if moved > 0 { Ok(moved) } else { Err(failure) }
+}
+
+/// Writes to a stream what there is room for, and never waits (`sendfile(2)`, `splice(2)`).
+///
+/// # Errors
+///
+/// `EAGAIN` if there is no room; as `write(2)`.
+pub(crate) fn write_stream_now(
+    cx: &mut SyscallCx<'_>,
+    file: &Arc<OpenFile>,
+    source: &mut dyn Source,
+) -> Result<usize, Fail> {
+    let written = file.ops().write(&FileCx { task: cx.task, file }, source).map_err(Fail::from);
+    written.inspect_err(|failure| tell_of_broken_pipe(cx, failure))
+}
+
+/// Returns the failure of a write that nobody will read, and sends the signal that goes with it (`pipe(7)`).
+pub(crate) fn broken_pipe(cx: &SyscallCx<'_>) -> Fail {
+    let failure = fail(errno::EPIPE, "nobody reads");
+    tell_of_broken_pipe(cx, &failure);
+    failure
+}
+
+fn tell_of_broken_pipe(cx: &SyscallCx<'_>, failure: &Fail) {
     if failure.is(errno::EPIPE) {
         signal::send_to_task(cx.task, SignalInfo::kernel(Signal::PIPE));
     }
-    if moved > 0 { Ok(moved) } else { Err(failure) }
 }
