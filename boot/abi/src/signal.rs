@@ -32,6 +32,56 @@ pub struct SigInfo {
     pub fields: [u64; 14],
 }
 
+/// `struct signalfd_siginfo` of `signalfd(2)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SignalFdInfo {
+    /// `ssi_signo`.
+    pub signal: u32,
+    /// `ssi_errno`.
+    pub errno: i32,
+    /// `ssi_code`.
+    pub code: i32,
+    /// The sender.
+    pub pid: u32,
+    /// The sender's real user.
+    pub uid: u32,
+    /// The descriptor, of `SIGIO`.
+    pub fd: i32,
+    /// The timer's id.
+    pub tid: u32,
+    /// The conditions, of `SIGIO`.
+    pub band: u32,
+    /// How many expirations the timer missed.
+    pub overrun: u32,
+    /// The exception's number.
+    pub trapno: u32,
+    /// The child's exit status, or the signal that ended it.
+    pub status: i32,
+    /// The sender's value, as a number.
+    pub int: i32,
+    /// The sender's value, as a pointer.
+    pub ptr: u64,
+    /// The child's time in user code, in clock ticks.
+    pub user_time: u64,
+    /// The child's time in the kernel, in clock ticks.
+    pub system_time: u64,
+    /// The address of a fault.
+    pub address: u64,
+    /// How much around the address is lost, as a power of two.
+    pub address_lsb: u16,
+    /// Unused.
+    pub padding: u16,
+    /// The system call, of `SIGSYS`.
+    pub syscall: i32,
+    /// The address of the system call, of `SIGSYS`.
+    pub call_address: u64,
+    /// The architecture of the system call, of `SIGSYS`.
+    pub arch: u32,
+    /// Unused.
+    pub reserved: [u32; 7],
+}
+
 /// `struct sigevent` of `timer_create(2)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -168,6 +218,9 @@ mod tests {
         assert_eq!(size_of::<SigAction>(), 32);
         assert_eq!(size_of::<SigInfo>(), 128);
         assert_eq!(size_of::<SigEvent>(), 64);
+        assert_eq!(size_of::<SignalFdInfo>(), 128);
+        assert_eq!(offset_of!(SignalFdInfo, ptr), 48);
+        assert_eq!(offset_of!(SignalFdInfo, call_address), 88);
         assert_eq!(size_of::<Stack>(), 24);
         assert_eq!(size_of::<SigContext>(), 256);
         assert_eq!(size_of::<UContext>(), 304);

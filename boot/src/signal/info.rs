@@ -9,6 +9,8 @@ use super::Signal;
 pub(crate) const SI_USER: i32 = 0;
 /// `SI_KERNEL`: sent by the kernel.
 pub(crate) const SI_KERNEL: i32 = 0x80;
+/// `SI_QUEUE`: sent by `sigqueue(3)`. Lower codes carry a value too.
+pub(super) const SI_QUEUE: i32 = -1;
 /// `SI_TIMER`: a POSIX timer expired.
 pub(crate) const SI_TIMER: i32 = -2;
 /// `SI_TKILL`: sent by `tkill(2)` or `tgkill(2)`.

@@ -4,8 +4,20 @@ use cloister_abi::signal::Stack;
 
 use super::{Action, Signal, SignalInfo, SignalSet, send};
 use crate::error::Fail;
-use crate::prelude::SyscallCx;
-use crate::task::Tree;
+use crate::prelude::{Arc, SyscallCx, Task};
+
+/// Takes a pending signal of `task` or of its process, blocked or not. The caller holds no lock but
+/// [`class::TASK_RUN`](cloister_sync::class::TASK_RUN).
+pub(super) fn take_for(task: &Arc<Task>, set: SignalSet) -> Option<SignalInfo> {
+    let tree = task.kernel().processes.lock();
+    let mut info = {
+        let mut state = task.group().state();
+        let mut signals = task.signals.lock();
+        signals.pending.take(set).or_else(|| state.signals.pending.take(set))?
+    };
+    task.group().timers.on_taken(task.kernel(), &tree, &mut info);
+    Some(info)
+}
 
 impl SyscallCx<'_> {
     /// Sets the signals that the caller holds back; `SIGKILL` and `SIGSTOP` never are.
@@ -52,17 +64,7 @@ impl SyscallCx<'_> {
 
     /// Takes a pending signal of the caller's or of its process, blocked or not.
     pub(crate) fn take_signal(&self, set: SignalSet) -> Option<SignalInfo> {
-        self.take_signal_in(&self.kernel().processes.lock(), set)
-    }
-
-    fn take_signal_in(&self, tree: &Tree, set: SignalSet) -> Option<SignalInfo> {
-        let mut info = {
-            let mut state = self.group().state();
-            let mut signals = self.task.signals.lock();
-            signals.pending.take(set).or_else(|| state.signals.pending.take(set))?
-        };
-        self.group().timers.on_taken(self.kernel(), tree, &mut info);
-        Some(info)
+        take_for(self.task, set)
     }
 
     /// Changes what `signal` does, and returns what it did. A signal that is ignored from now on is not pending any more

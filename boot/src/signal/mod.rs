@@ -30,8 +30,11 @@ mod permission;
 mod restart;
 mod send;
 mod set;
+mod signal_fd;
 mod state;
 mod stop;
+
+use mask::take_for;
 
 pub(crate) use action::{Action, ActionFlags, ActionTable, DefaultAction, Handler, SignalActions};
 pub(crate) use alt_stack::AltStack;
@@ -46,5 +49,6 @@ pub(crate) use send::{
     Origin, Target, send, send_from_outside, send_to_group, send_to_process_group, send_to_task,
 };
 pub(crate) use set::{Signal, SignalSet};
+pub(crate) use signal_fd::SignalFd;
 pub(crate) use state::{GroupSignals, TaskSignals};
 pub(crate) use stop::{groups_held, is_orphaned, is_stopped, on_task_gone, wake_orphaned_groups};

@@ -5,7 +5,7 @@ use cloister_abi::signal::SigInfo;
 use super::{Address, Int};
 use crate::prelude::*;
 use crate::signal::{self, Origin, SI_TKILL, Signal, SignalInfo, Target};
-use crate::task::{Pid, Process, Tree};
+use crate::task::{Pid, Process, ThreadGroup, Tree};
 
 /// A signal to be sent; `None` for 0, by which a program asks whether it could send.
 fn optional_signal(raw_signal: Int) -> Result<Option<Signal>, Fail> {
@@ -135,6 +135,19 @@ pub(super) fn read_info(
         return Err(fail(errno::EPERM, "`si_code` is the kernel's"));
     }
     Ok(optional_signal(raw_signal)?.map(|signal| SignalInfo::from_raw(signal, &raw)))
+}
+
+/// Sends to a process that is known by a descriptor, if it has not ended and been waited for.
+pub(super) fn send_to_process(
+    cx: &SyscallCx<'_>,
+    group: &Arc<ThreadGroup>,
+    info: Option<SignalInfo>,
+) -> SyscallResult {
+    let tree = cx.kernel().processes.lock();
+    // The number may be another process' by now.
+    let process = tree.process(group.tgid()).filter(|process| Arc::ptr_eq(&process.group, group));
+    send(cx, &tree, process.ok_or(fail(errno::ESRCH, "the process has ended"))?, Target::Group, info)?;
+    Ok(Outcome::OK)
 }
 
 /// Handles `rt_sigqueueinfo(tgid, signal, info)`.

@@ -66,7 +66,7 @@ syscall_table! {
     53 socketpair(domain: Int, type_: Int, protocol: Int, sv: Address) = super::socket::sys_socketpair, Full, "";
     54 setsockopt(sockfd: Fd, level: Int, optname: Int, optval: Address, optlen: Int) = super::socket_option::sys_setsockopt, Partial, "options of the families that are there";
     55 getsockopt(sockfd: Fd, level: Int, optname: Int, optval: Address, optlen: Address) = super::socket_option::sys_getsockopt, Partial, "options of the families that are there";
-    56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "no new namespaces, no pidfd";
+    56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "no new namespaces";
     57 fork() = super::clone::sys_fork, Full, "";
     58 vfork() = super::clone::sys_vfork, Full, "";
     59 execve(pathname: PathPtr, argv: Address, envp: Address) = super::execve::sys_execve, Full, "";
@@ -108,7 +108,7 @@ syscall_table! {
     95 umask(mask: UInt) = super::cwd::sys_umask, Full, "";
     96 gettimeofday(time: Address, zone: Address) = super::clock::sys_gettimeofday, Full, "";
     97 getrlimit(resource: UInt, limit: Address) = super::rlimit::sys_getrlimit, Full, "";
-    98 getrusage(who: Int, usage: Address) = super::rusage::sys_getrusage, Partial, "processor time only";
+    98 getrusage(who: Int, usage: Address) = super::rusage::sys_getrusage, Partial, "processor time and memory only";
     99 sysinfo(info: Address) = super::system::sys_sysinfo, Partial, "no load averages, no swap";
     100 times(buf: Address) = super::rusage::sys_times, Full, "";
     101 ptrace, "";
@@ -257,7 +257,7 @@ syscall_table! {
     244 mq_notify, "";
     245 mq_getsetattr, "";
     246 kexec_load, "";
-    247 waitid(which: Int, id: Int, info: Address, options: UInt, rusage: Address) = super::wait::sys_waitid, Partial, "no `P_PIDFD`";
+    247 waitid(which: Int, id: Int, info: Address, options: UInt, rusage: Address) = super::wait::sys_waitid, Full, "";
     248 add_key, "";
     249 request_key, "";
     250 keyctl, "";
@@ -292,14 +292,14 @@ syscall_table! {
     279 move_pages, "as a kernel without NUMA";
     280 utimensat(dirfd: Fd, path: PathPtr, times: Address, flags: UInt) = super::attributes::sys_utimensat, Full, "";
     281 epoll_pwait(epfd: Fd, events: Address, maxevents: Int, timeout: Int, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait, Full, "";
-    282 signalfd, "";
+    282 signalfd(fd: Fd, set: Address, size: Size) = super::signalfd::sys_signalfd, Full, "";
     283 timerfd_create(clock: Int, flags: Int) = super::timerfd::sys_timerfd_create, Full, "";
     284 eventfd(initval: UInt) = super::eventfd::sys_eventfd, Full, "";
     285 fallocate(fd: Fd, mode: UInt, offset: Long, len: Long) = super::truncate::sys_fallocate, Full, "";
     286 timerfd_settime(fd: Fd, flags: Int, new: Address, old: Address) = super::timerfd::sys_timerfd_settime, Full, "";
     287 timerfd_gettime(fd: Fd, setting: Address) = super::timerfd::sys_timerfd_gettime, Full, "";
     288 accept4(sockfd: Fd, addr: Address, addrlen: Address, flags: Int) = super::socket::sys_accept4, Full, "";
-    289 signalfd4, "";
+    289 signalfd4(fd: Fd, set: Address, size: Size, flags: Int) = super::signalfd::sys_signalfd4, Full, "";
     290 eventfd2(initval: UInt, flags: Int) = super::eventfd::sys_eventfd2, Full, "";
     291 epoll_create1(flags: Int) = super::epoll::sys_epoll_create1, Full, "";
     292 dup3(oldfd: Fd, newfd: Fd, flags: UInt) = super::close::sys_dup3, Full, "";
@@ -345,7 +345,7 @@ syscall_table! {
     332 statx(dirfd: Fd, path: PathPtr, flags: UInt, mask: UInt, buf: Address) = super::stat::sys_statx, Full, "";
     333 io_pgetevents, "";
     334 rseq, "as a kernel without it: the C library does without";
-    424 pidfd_send_signal, "";
+    424 pidfd_send_signal(pidfd: Fd, signal: Int, info: Address, flags: UInt) = super::pidfd::sys_pidfd_send_signal, Partial, "no flags";
     425 io_uring_setup, "";
     426 io_uring_enter, "";
     427 io_uring_register, "";
@@ -355,11 +355,11 @@ syscall_table! {
     431 fsconfig, "";
     432 fsmount, "";
     433 fspick, "";
-    434 pidfd_open, "";
-    435 clone3(args: Address, size: Size) = super::clone::sys_clone3, Partial, "no new namespaces, no pidfd, no `set_tid`";
+    434 pidfd_open(pid: Int, flags: UInt) = super::pidfd::sys_pidfd_open, Partial, "no `PIDFD_THREAD`";
+    435 clone3(args: Address, size: Size) = super::clone::sys_clone3, Partial, "no new namespaces, no `set_tid`";
     436 close_range(first: UInt, last: UInt, flags: UInt) = super::close::sys_close_range, Full, "";
     437 openat2(dirfd: Fd, path: PathPtr, how: Address, size: Size) = super::open::sys_openat2, Partial, "RESOLVE_CACHED fails with EAGAIN";
-    438 pidfd_getfd, "";
+    438 pidfd_getfd(pidfd: Fd, fd: Fd, flags: UInt) = super::pidfd::sys_pidfd_getfd, Full, "";
     439 faccessat2(dirfd: Fd, path: PathPtr, mode: UInt, flags: UInt) = super::stat::sys_faccessat2, Full, "";
     440 process_madvise, "";
     441 epoll_pwait2(epfd: Fd, events: Address, maxevents: Int, timeout: Address, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait2, Full, "";

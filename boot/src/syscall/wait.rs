@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use zerocopy::{Immutable, IntoBytes};
 
-use super::{Address, Int, UInt};
+use super::{Address, Fd, Int, UInt};
 use crate::event::Events;
+use crate::fs::OpenFlags;
 use crate::prelude::*;
-use crate::task::{ExitStatus, WaitFor, WaitOptions, Waited, WaitedChange, find_child};
+use crate::task::{ExitStatus, PidFd, WaitFor, WaitOptions, Waited, WaitedChange, find_child};
 
 /// `struct rusage` (`getrusage(2)`); what is not counted is zero.
 #[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
@@ -35,6 +36,7 @@ struct WaitInfo {
 const P_ALL: i32 = 0;
 const P_PID: i32 = 1;
 const P_PGID: i32 = 2;
+const P_PIDFD: i32 = 3;
 
 /// Handles `wait4(pid, status, options, rusage)`.
 pub(super) fn sys_wait4(
@@ -77,14 +79,28 @@ pub(super) fn sys_waitid(
     if !options.intersects(WaitOptions::EXITED | WaitOptions::STOPPED | WaitOptions::CONTINUED) {
         return Err(fail(errno::EINVAL, "`options` name no change to wait for"));
     }
+    let mut is_blocking = true;
     let wait_for = match which {
         P_ALL => WaitFor::Any,
         P_PID if id > 0 => WaitFor::Process(id),
         P_PGID if id == 0 => WaitFor::ProcessGroup(own_process_group(cx)),
         P_PGID if id > 0 => WaitFor::ProcessGroup(id),
+        P_PIDFD if id >= 0 => {
+            let file = cx.file(Fd(id))?;
+            is_blocking = !file.flags().contains(OpenFlags::NON_BLOCKING);
+            WaitFor::Process(PidFd::group_of(&file)?.tgid())
+        }
         _ => return Err(fail(errno::EINVAL, "`which` and `id` name no children")),
     };
-    let waited = wait(cx, wait_for, options)?;
+    let waited = if is_blocking {
+        wait(cx, wait_for, options)?
+    } else {
+        let waited = wait(cx, wait_for, options | WaitOptions::NO_HANG)?;
+        if waited.is_none() && !options.contains(WaitOptions::NO_HANG) {
+            return Err(fail(errno::EAGAIN, "the pidfd is non-blocking"));
+        }
+        waited
+    };
     cx.memory().write_if(info, &waited.map(|waited| info_of(&waited)).unwrap_or_default())?;
     if let Some(waited) = &waited {
         cx.memory().write_if(rusage, &rusage_of(waited))?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use super::{Capabilities, Pid, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup};
+use super::{Capabilities, Pid, PidFd, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup};
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
-use crate::fs::{FdTable, FsContext};
+use crate::fs::{FdTable, FsContext, OpenFlags};
 use crate::prelude::errno;
 use crate::signal::SignalActions;
 use crate::syscall::Address;
@@ -97,6 +97,7 @@ impl CloneFlags {
             (Self::NEWUSER, Self::FS, "a new user namespace can't share a root"),
             (Self::NEWPID, Self::THREAD, "a thread can't be in another PID namespace"),
             (Self::NEWUSER, Self::THREAD, "a thread can't be in another user namespace"),
+            (Self::PIDFD, Self::THREAD, "a pidfd is of a process"),
             (Self::CLEAR_SIGHAND, Self::SIGHAND, "shared signal actions can't be cleared"),
         ];
         for (one, other, cause) in contradict {
@@ -171,6 +172,11 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     } else {
         Arc::new(ThreadGroup::for_fork(tid, cx.group()))
     };
+    let pidfd = if flags.contains(CloneFlags::PIDFD) {
+        Some(PidFd::install(cx, &group, OpenFlags::empty())?)
+    } else {
+        None
+    };
     let kernel = Arc::clone(cx.kernel());
     let task = Task::new(kernel, tid, group, parts, signals, run);
     let attributes = cx.task.attributes.lock().for_clone();
@@ -180,8 +186,13 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     let fpu = cx.task.thread().and_then(|thread| thread.fpu().ok());
     let thread = Arc::clone(mm.space())
         .spawn(fpu.as_ref(), Arc::clone(&task) as Arc<_>)
-        .map_err(|errno| fail(errno, "the host has no room for a thread"))?;
+        .map_err(|errno| fail(errno, "the host has no room for a thread"))
+        .inspect_err(|_| drop(pidfd.map(|fd| cx.files().remove(fd))))?;
     task.set_thread(thread);
+    if let Some(pidfd) = pidfd {
+        // As in Linux a maker that can't be told is not an error.
+        let _ = cx.memory().write(arguments.pidfd, &pidfd);
+    }
     if flags.contains(CloneFlags::CHILD_SETTID) {
         // As in Linux a child that can't be told is not an error.
         let _ = crate::mm::UserMemory::new(mm).write(arguments.child_tid, &tid);

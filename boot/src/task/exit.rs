@@ -86,7 +86,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     for orphan in orphans {
         signal::on_parent_exit(&kernel, &orphan, reaper);
     }
-    group.end_events.wake(Events::IN);
+    group.end();
     if parent == 0 || signal::notify_parent_of_exit(&kernel, &group, parent, status) {
         kernel.processes.lock().reap(group.tgid());
     }

@@ -1,10 +1,12 @@
 //! A thread group: what POSIX calls a process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::{ExitStatus, Pid, Process, Resource, Rlimits};
-use crate::event::WaitQueue;
+use crate::event::{Events, WaitQueue};
 use crate::kernel::Kernel;
 use crate::signal::GroupSignals;
 use crate::time::GroupTimers;
@@ -26,6 +28,7 @@ pub(crate) struct ThreadGroup {
     pub(crate) signal_events: WaitQueue,
     /// Its timers.
     pub(crate) timers: GroupTimers,
+    has_ended: AtomicBool,
 }
 
 /// What the threads of a group share.
@@ -84,6 +87,7 @@ impl ThreadGroup {
             end_events: WaitQueue::new(),
             signal_events: WaitQueue::new(),
             timers: GroupTimers::default(),
+            has_ended: AtomicBool::new(false),
         }
     }
 
@@ -125,6 +129,17 @@ impl ThreadGroup {
     /// Returns the processor time of all its threads, those that have ended included.
     pub(crate) fn cpu_time(&self, kernel: &Kernel) -> CpuTime {
         kernel.processes.lock().process(self.tgid).map(Process::cpu_time).unwrap_or_default()
+    }
+
+    /// Returns whether all its threads have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Says that all its threads have ended, and wakes who waits for that.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.end_events.wake(Events::READABLE);
     }
 
     /// Returns access to what its threads share.

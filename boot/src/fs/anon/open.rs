@@ -8,6 +8,7 @@ use crate::error::{Fail, Outcome, SyscallResult};
 use crate::fs::pipe::{Access, Pipe, PipeEnd};
 use crate::fs::{Dentry, FdFlags, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
 use crate::syscall::Address;
+use crate::task::Resource;
 
 /// The file systems of files without a name: a field of the kernel.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ pub(crate) fn open_socket(cx: &SyscallCx<'_>, ops: Box<dyn FileOps>, flags: Open
 pub(crate) fn install(cx: &SyscallCx<'_>, file: Arc<OpenFile>, flags: OpenFlags) -> Result<i32, Fail> {
     let mut fd_flags = FdFlags::empty();
     fd_flags.set(FdFlags::CLOSE_ON_EXEC, flags.contains(OpenFlags::CLOSE_ON_EXEC));
-    cx.files().add(file, fd_flags, 1 << 20).because("no descriptor is free")
+    cx.files().add(file, fd_flags, cx.rlimit(Resource::OpenFiles)).because("no descriptor is free")
 }
 
 /// Gives two files descriptors, and writes these to `fds`; as [`install`].

@@ -1,0 +1,64 @@
+//! Descriptors of processes (`pidfd_open(2)`).
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::ThreadGroup;
+use crate::context::SyscallCx;
+use crate::error::{Fail, fail};
+use crate::event::{Events, WaitQueue};
+use crate::fs::{FileOps, OpenFile, OpenFlags, anon};
+use crate::prelude::errno;
+
+/// A descriptor of a process: readable when the process has ended.
+#[derive(Debug)]
+pub(crate) struct PidFd {
+    group: Arc<ThreadGroup>,
+}
+
+impl PidFd {
+    /// Opens a descriptor of the process `group`, which `execve` closes.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the caller has no free descriptor.
+    pub(crate) fn install(
+        cx: &SyscallCx<'_>,
+        group: &Arc<ThreadGroup>,
+        flags: OpenFlags,
+    ) -> Result<i32, Fail> {
+        let flags = flags | OpenFlags::READ_WRITE;
+        let ops = Box::new(Self { group: Arc::clone(group) });
+        let file = cx.kernel().anon_files.open_object("[pidfd]", ops, flags);
+        anon::install(cx, file, flags | OpenFlags::CLOSE_ON_EXEC)
+    }
+
+    /// Returns the process that `file` is a descriptor of.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if it is none.
+    pub(crate) fn group_of(file: &OpenFile) -> Result<&Arc<ThreadGroup>, Fail> {
+        let ops: &dyn Any = file.ops();
+        ops.downcast_ref::<Self>().map(|pidfd| &pidfd.group).ok_or(fail(errno::EBADF, "not a pidfd"))
+    }
+}
+
+impl FileOps for PidFd {
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn poll(&self, _file: &OpenFile) -> Events {
+        if self.group.has_ended() { Events::READABLE } else { Events::empty() }
+    }
+
+    fn poll_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.group.end_events)
+    }
+
+    fn fd_info(&self) -> String {
+        let tgid = self.group.tgid();
+        format!("Pid:\t{tgid}\nNSpid:\t{tgid}\n")
+    }
+}
