@@ -305,7 +305,7 @@ TEST(proc_maps_agrees)
 	OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
 	const char *maps = read_file("/proc/self/maps");
 	CHECK(strstr(maps, "/mapped file\n"));
-	CHECK(strstr(maps, "[stack]") && strstr(maps, "[heap]"));
+	CHECK(strstr(maps, "[stack]") && strstr(maps, "[heap]") && strstr(maps, "[vdso]"));
 	OK(unlink("mapped file"));
 	CHECK(strstr(read_file("/proc/self/maps"), "/mapped file (deleted)\n"));
 }

@@ -78,7 +78,6 @@ impl Prepared {
             arguments: image.arguments,
             environment: image.environment,
             auxiliary_vector: image.auxiliary_vector,
-            vdso,
         });
         Ok(Loaded {
             registers,

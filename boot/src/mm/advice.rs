@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Mm, Vma, VmaFlags};
+use super::{Mm, Vma, VmaFlags, VmaName};
 use crate::error::{Fail, fail};
 use crate::prelude::errno;
 
@@ -97,6 +97,21 @@ impl Mm {
                 vma.flags.insert(set);
             });
         }
+        if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }
+    }
+
+    /// Names the private anonymous memory in `range` (`prctl(2)`, `PR_SET_VMA_ANON_NAME`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if not all of it is mapped, `EBADF` if a part shows a file.
+    pub(crate) fn set_name(&self, range: Range<u64>, name: &VmaName) -> Result<(), Fail> {
+        let mut state = self.state();
+        if state.vmas().overlapping(range.clone()).any(|(_, vma)| vma.object().is_some()) {
+            return Err(fail(errno::EBADF, "not anonymous memory"));
+        }
+        let is_covered = state.vmas().covers(&range);
+        state.update(range, |vma| vma.name = name.clone());
         if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }
     }
 

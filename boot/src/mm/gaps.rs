@@ -107,6 +107,7 @@ mod tests {
     use super::*;
     use crate::mm::{PAGE_BYTES, VmaFlags};
 
+    /// How many pages there are: as many as `free` has.
     const PAGES: u64 = 64;
 
     fn layout() -> Layout {
@@ -125,7 +126,7 @@ mod tests {
         fn the_highest_gap_is_found(steps in vec((any::<bool>(), 1..12_u64, 0..PAGES), 1..60)) {
             let layout = layout();
             let (mut vmas, mut cache) = (SegmentMap::default(), GapCache::new(&layout));
-            let mut free = [true; PAGES as usize];
+            let mut free = [true; 64];
             for (maps, pages, at) in steps {
                 if maps {
                     let found = cache.find(&vmas, &layout, pages * PAGE_BYTES);

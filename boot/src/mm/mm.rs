@@ -11,7 +11,7 @@ use super::gaps::GapCache;
 use super::layout::{Layout, Randomization};
 use super::program::ProgramInfo;
 use super::totals::is_data;
-use super::{MemoryLimits, Totals, Vma, VmaBacking, VmaFlags};
+use super::{MemoryLimits, Totals, Vma, VmaFlags};
 use crate::error::{Errno, Fail, fail};
 use crate::prelude::errno;
 

@@ -22,6 +22,4 @@ pub(crate) struct ProgramInfo {
     pub(crate) environment: Range<u64>,
     /// The auxiliary vector (`/proc/PID/auxv`).
     pub(crate) auxiliary_vector: Vec<u8>,
-    /// Where the vDSO is mapped; 0 for nowhere.
-    pub(crate) vdso: u64,
 }

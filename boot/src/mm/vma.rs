@@ -56,8 +56,6 @@ pub(crate) enum VmaName {
     None,
     /// The kernel's code in user space (`vdso(7)`).
     Vdso,
-    /// The data of the kernel's code in user space.
-    Vvar,
     /// Set by the program (`prctl(2)`, `PR_SET_VMA_ANON_NAME`).
     Anonymous(Arc<str>),
 }

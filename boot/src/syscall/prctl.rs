@@ -3,12 +3,15 @@
 use cloister_abi::prctl;
 
 use super::{Address, Int, ULong};
+use crate::mm::VmaName;
 use crate::prelude::*;
 use crate::signal::Signal;
 use crate::task::{Capabilities, Credentials, DEFAULT_TIMER_SLACK_NS, TaskAttributes, securebits};
 
 /// The length of a task's name with its NUL (`TASK_COMM_LEN`).
 const NAME_BYTES: usize = 16;
+/// The longest name of memory, with its NUL (`ANON_VMA_NAME_MAX_LEN`).
+const VMA_NAME_BYTES: usize = 80;
 
 /// The arguments behind the operation.
 type Arguments = [ULong; 4];
@@ -52,6 +55,12 @@ pub(super) fn sys_prctl(
         prctl::PR_GET_PDEATHSIG => {
             let signal = cx.task.attributes.lock().parent_death_signal;
             put_int(cx, arg2, signal.map_or(0, |signal| i32::from(signal.number())))
+        }
+        prctl::PR_SET_VMA => {
+            if arg2 != u64::from(prctl::PR_SET_VMA_ANON_NAME) {
+                return Err(fail(errno::EINVAL, "unknown operation"));
+            }
+            set_vma_name(cx, Address(arg3), arg4, Address(arg5))
         }
         prctl::PR_GET_TSC => put_int(cx, arg2, prctl::PR_TSC_ENABLE.cast_signed()),
         prctl::PR_GET_TID_ADDRESS => {
@@ -115,6 +124,29 @@ fn attribute(
         }
         prctl::PR_SET_THP_DISABLE if !has_rest => attributes.is_without_huge_pages = arg2 != 0,
         _ => return Err(fail(errno::EINVAL, "unknown operation")),
+    }
+    Ok(Outcome::OK)
+}
+
+/// Names anonymous memory, as `/proc/PID/maps` shows it; a null pointer takes the name away.
+fn set_vma_name(cx: &SyscallCx<'_>, start: Address, len: ULong, name: Address) -> SyscallResult {
+    let name = if name.is_null() {
+        VmaName::None
+    } else {
+        let bytes = cx.memory().read_string(name.0, VMA_NAME_BYTES).map_err(|failure| {
+            if failure.is(errno::ENAMETOOLONG) {
+                fail(errno::EINVAL, "the name is too long")
+            } else {
+                failure
+            }
+        })?;
+        let is_allowed = |byte: &u8| (b' '..=b'~').contains(byte) && !b"\\`$[]".contains(byte);
+        let name = str::from_utf8(&bytes).ok().filter(|name| name.as_bytes().iter().all(is_allowed));
+        VmaName::Anonymous(name.ok_or(fail(errno::EINVAL, "a character of the name is not allowed"))?.into())
+    };
+    let range = super::mmap::pages(start, len)?;
+    if !range.is_empty() {
+        cx.mm().set_name(range, &name)?;
     }
     Ok(Outcome::OK)
 }

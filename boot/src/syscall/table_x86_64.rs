@@ -167,7 +167,7 @@ syscall_table! {
     154 modify_ldt, "";
     155 pivot_root(new_root: PathPtr, put_old: PathPtr) = super::mount::sys_pivot_root, Full, "";
     156 _sysctl, "";
-    157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no seccomp, no `PR_SET_MM`, no `PR_SET_VMA`";
+    157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no seccomp, no `PR_SET_MM`";
     158 arch_prctl(code: Int, address: Address) = super::arch_prctl::sys_arch_prctl, Full, "";
     159 adjtimex(buf: Address) = super::clock::sys_adjtimex, Partial, "the clock is the host's, and not adjusted";
     160 setrlimit(resource: UInt, limit: Address) = super::rlimit::sys_setrlimit, Full, "";

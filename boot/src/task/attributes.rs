@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Scheduling;
+use crate::mm::Randomization;
 use crate::signal::Signal;
+
+/// The bit of the execution domain by which addresses are the same in every run.
+const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
 
 /// The default of [`TaskAttributes::timer_slack_ns`].
 pub(crate) const DEFAULT_TIMER_SLACK_NS: u64 = 50_000;
@@ -42,6 +46,18 @@ impl Default for TaskAttributes {
 }
 
 impl TaskAttributes {
+    /// Returns whether the addresses of the programs that it executes are chosen at random.
+    pub(crate) fn randomization(&self) -> Randomization {
+        if self.personality & ADDR_NO_RANDOMIZE == 0 { Randomization::On } else { Randomization::Off }
+    }
+
+    /// Takes away what a program does not get that may do more than its caller (`prctl(2)`, `personality(2)`).
+    pub(crate) fn on_secure_exec(&mut self) {
+        self.parent_death_signal = None;
+        self.personality &= !ADDR_NO_RANDOMIZE;
+        self.is_dumpable = false;
+    }
+
     /// Returns those of a task that this one makes.
     pub(crate) fn for_clone(&self) -> Self {
         Self { parent_death_signal: None, scheduling: self.scheduling.for_clone(), ..self.clone() }

@@ -16,9 +16,8 @@ use crate::event::Events;
 use crate::fs::FdTable;
 use crate::kernel::Park;
 use crate::loader::{self, Arguments, Loaded, Prepared, Program};
-use crate::mm::{MemoryLimits, Mm, Randomization};
-use crate::prelude::errno;
-use crate::signal::{Signal, SignalActions};
+use crate::mm::{MemoryLimits, Mm};
+use crate::signal::Signal;
 use crate::syscall::{Address, SyscallState};
 
 /// Puts `program` in place of the one that the caller's process runs.
@@ -90,7 +89,7 @@ fn load(cx: &SyscallCx<'_>, prepared: Prepared) -> Result<New, Fail> {
     let space = cx.kernel().platform.new_address_space();
     let space = space.map_err(|errno| fail(errno, "the host has no room for a process"))?;
     let limits = MemoryLimits::new(&cx.group().rlimits(), &cx.credentials());
-    let mm = Mm::new(space, limits, Randomization::On);
+    let mm = Mm::new(space, limits, cx.task.attributes.lock().randomization());
     let loaded = prepared.load(cx, &mm)?;
     let thread = Arc::clone(mm.space()).spawn(None, Arc::clone(cx.task) as Arc<_>);
     let thread = thread.map_err(|errno| fail(errno, "the host has no room for a thread"))?;
@@ -115,6 +114,11 @@ fn commit(cx: &mut SyscallCx<'_>, new: New) {
         (parts.mm.replace(mm), std::mem::replace(&mut parts.actions, actions))
     };
     drop((old, old_mm));
+    if loaded.is_secure {
+        cx.task.attributes.lock().on_secure_exec();
+    } else {
+        cx.task.attributes.lock().is_dumpable = true;
+    }
     cx.task.signals.lock().on_exec();
     cx.group().timers.on_exec();
     cx.task.set_name(&loaded.name);

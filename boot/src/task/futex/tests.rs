@@ -84,7 +84,7 @@ fn a_wake_up_wins_over_a_time_out_that_comes_later() {
     while cx.kernel().clock.monotonic() <= end {
         std::thread::yield_now();
     }
-    assert!(wait(&mut cx, word(WORD, 0), Some(end), Restart::Block).is_ok());
+    wait(&mut cx, word(WORD, 0), Some(end), Restart::Block).unwrap();
 }
 
 #[test]

@@ -88,10 +88,9 @@ fn line(text: &mut String, mm: &Arc<Mm>, root: &Path, range: &Range<u64>, vma: &
         (_, Some(file), _) => {
             String::from_utf8_lossy(&file.path().to_text(root).for_proc()).replace('\n', "\\012")
         }
+        (VmaName::Vdso, ..) => "[vdso]".to_owned(),
         (_, None, Some(ObjectOwner::SystemV(key))) => format!("/SYSV{key:08x} (deleted)"),
         (_, None, Some(_)) => "/dev/zero (deleted)".to_owned(),
-        (VmaName::Vdso, ..) => "[vdso]".to_owned(),
-        (VmaName::Vvar, ..) => "[vvar]".to_owned(),
         (VmaName::Anonymous(name), ..) => format!("[anon:{name}]"),
         (VmaName::None, ..) => special_name(mm, range).to_owned(),
     };
