@@ -231,6 +231,12 @@ TEST(reopening_through_proc)
 	char target[60] = "";
 	OK(readlink(path, target, sizeof target - 1));
 	CHECK(!strncmp(target, "pipe:[", 6));
+	CHECK_EQ(write(p[1], "last", 4), 4);
+	OK(close(writer));
+	OK(close(p[1]));
+	int reader = OK(open(path, O_RDONLY)); /* unlike a FIFO it does not wait for a writer */
+	CHECK_EQ(read(reader, path, 10), 4);
+	CHECK_EQ(read(reader, path, 10), 0);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::Finished;
+use crate::process::{Finished, Status};
 use crate::rootfs::Rootfs;
 use crate::session::Session;
 use crate::{Place, exclusive};
@@ -124,7 +124,10 @@ impl Program {
         let done = place.run(self, &session);
         let left = session.end();
         let done = done?;
-        left.with_context(|| format!("what the command said:\n{done}"))?;
+        // A runtime that was killed because time was up could not remove anything.
+        if done.status != Status::TimedOut {
+            left.with_context(|| format!("what the command said:\n{done}"))?;
+        }
         Ok(done)
     }
 }

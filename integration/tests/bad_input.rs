@@ -106,7 +106,7 @@ mod tests {
             command.arg("echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"").arg("sh");
             command.arg(cloister.get_program()).args(cloister.get_args()).args(["do", "--", "true"]);
             let done = process::run(&mut command, b"", Duration::from_secs(20))?;
-            assert_one_line(&done, &["user namespace"])
+            assert_one_line(&done, &["namespaces", "max_user_namespaces"])
         })
     }
 

@@ -57,6 +57,11 @@ impl FileSystem for AnonFileSystem {
         }
     }
 
+    /// A pipe is opened without waiting for its other end, unlike a FIFO.
+    fn opens_special(&self) -> bool {
+        true
+    }
+
     fn device(&self) -> (u32, u32) {
         self.device
     }

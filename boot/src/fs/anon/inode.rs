@@ -6,6 +6,7 @@ use cloister_sync::{Lock, class};
 
 use super::{AnonFileSystem, AnonKind};
 use crate::error::{Errno, Fail, fail};
+use crate::fs::pipe::{Access, Pipe, PipeEnd};
 use crate::fs::{
     Anchors, AttributeChange, Attributes, Change, FileKind, FileOps, FileSystem, Inode, OpenCx, Timestamp,
 };
@@ -83,9 +84,13 @@ impl Inode for AnonInode {
         Ok(())
     }
 
-    fn open(self: Arc<Self>, _cx: &OpenCx<'_>) -> Result<Box<dyn FileOps>, Fail> {
-        // Through /proc/PID/fd: sockets refuse with this too.
-        Err(fail(errno::ENXIO, "can't be opened by a path"))
+    /// Opens it through `/proc/PID/fd`.
+    fn open(self: Arc<Self>, cx: &OpenCx<'_>) -> Result<Box<dyn FileOps>, Fail> {
+        let object = self.anchors.get().and_then(|anchors| anchors.object.lock().clone());
+        match object.and_then(|object| object.downcast::<Pipe>().ok()) {
+            Some(pipe) => Ok(Box::new(PipeEnd::new(pipe, Access::of(cx.flags)))),
+            None => Err(fail(errno::ENXIO, "can't be opened by a path")),
+        }
     }
 
     fn anchors(&self) -> &Anchors {

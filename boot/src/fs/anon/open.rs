@@ -72,7 +72,7 @@ pub(crate) fn open_pipe(cx: &SyscallCx<'_>, flags: OpenFlags) -> (Arc<OpenFile>,
     let inode = place.new_inode(cx);
     let path = place.path(Arc::clone(&inode) as Arc<_>, &format!("pipe:[{}]", inode.number()));
     let pipe = Arc::new(Pipe::default());
-    // Reading it through /proc/PID/fd finds the pipe as that of a FIFO.
+    // Opening it through /proc/PID/fd finds the pipe here.
     *inode.anchors().get_or_init().object.lock() = Some(Arc::clone(&pipe) as Arc<_>);
     let open = |access, flags| {
         let end = Box::new(PipeEnd::new(Arc::clone(&pipe), access));
