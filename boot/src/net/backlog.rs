@@ -49,11 +49,27 @@ impl<S> Backlog<S> {
     /// `ECONNREFUSED` if nobody listens any more, `EAGAIN` if there is no room, and those of `connect`, which is called
     /// with the lock of the backlog held.
     pub(crate) fn add(&self, connect: impl FnOnce() -> Result<Arc<S>, Errno>) -> Result<(), Errno> {
+        self.add_up_to(None, connect)
+    }
+
+    /// As [`Backlog::add`], for those who can't wait for room: up to the bound for all sockets.
+    pub(crate) fn add_in_any_case(
+        &self,
+        connect: impl FnOnce() -> Result<Arc<S>, Errno>,
+    ) -> Result<(), Errno> {
+        self.add_up_to(Some(MAX_CONNECTIONS), connect)
+    }
+
+    fn add_up_to(
+        &self,
+        max: Option<usize>,
+        connect: impl FnOnce() -> Result<Arc<S>, Errno>,
+    ) -> Result<(), Errno> {
         let mut state = self.state.lock();
         if state.is_closed {
             return Err(errno::ECONNREFUSED);
         }
-        if state.list.len() > state.max {
+        if state.list.len() > max.unwrap_or(state.max) {
             return Err(errno::EAGAIN);
         }
         state.list.push_back(connect()?);

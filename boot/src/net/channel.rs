@@ -55,6 +55,8 @@ struct State {
     is_ended: bool,
     /// Nothing more will be received.
     is_refused: bool,
+    /// The receiver sees the end, though the sender may go on (`shutdown(2)` of TCP).
+    is_muted: bool,
 }
 
 /// Bytes of one sender, or a packet.
@@ -73,6 +75,7 @@ pub(crate) struct ChannelImage {
     segments: Vec<(usize, Ucred)>,
     is_ended: bool,
     is_refused: bool,
+    is_muted: bool,
 }
 
 impl Channel {
@@ -97,7 +100,8 @@ impl Channel {
         let segments = image.segments.into_iter();
         let segments = segments.map(|(len, from)| Segment { len, from, ancillary: None }).collect();
         let (is_ended, is_refused) = (image.is_ended, image.is_refused);
-        *self.state.lock() = State { ring: image.bytes.into(), segments, is_ended, is_refused };
+        *self.state.lock() =
+            State { ring: image.bytes.into(), segments, is_ended, is_refused, is_muted: image.is_muted };
     }
 
     /// Returns the saved form.
@@ -109,6 +113,7 @@ impl Channel {
             segments: state.segments.iter().map(|segment| (segment.len, segment.from)).collect(),
             is_ended: state.is_ended,
             is_refused: state.is_refused,
+            is_muted: state.is_muted,
         }
     }
 
@@ -211,6 +216,12 @@ impl Channel {
         }
     }
 
+    /// Shows the receiver the end, and lets the sender go on.
+    pub(crate) fn refuse_quietly(&self) {
+        self.state.lock().is_muted = true;
+        self.receiver.wake(Events::READABLE | Events::RDHUP);
+    }
+
     /// Closes it from the receiver's side. Returns whether something was not received.
     pub(crate) fn discard(&self) -> bool {
         let mut state = self.state.lock();
@@ -241,7 +252,12 @@ impl Channel {
     /// Returns whether it is closed at either end.
     pub(crate) fn is_closed(&self) -> bool {
         let state = self.state.lock();
-        state.is_ended || state.is_refused
+        state.is_ended || state.is_refused || state.is_muted
+    }
+
+    /// Returns whether the sender has ended it.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.lock().is_ended
     }
 
     /// Returns whether much of the buffer is free, as `poll` means it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cloister_abi::net;
 
+use super::inet::{TcpSocket, UdpSocket, Version, protocol as ip_protocol};
 use super::unix::UnixSocket;
 use super::{Socket, SocketType};
 use crate::context::{Because, SyscallCx};
@@ -17,7 +18,7 @@ use crate::prelude::errno;
 /// `EAFNOSUPPORT` if there is no such family, `EPROTONOSUPPORT` if it has no such protocol, `ESOCKTNOSUPPORT` if it has no
 /// such type.
 pub(crate) fn create(
-    _cx: &SyscallCx<'_>,
+    cx: &SyscallCx<'_>,
     domain: u32,
     kind: SocketType,
     protocol: u32,
@@ -29,6 +30,24 @@ pub(crate) fn create(
             }
             Ok(UnixSocket::new(kind).because("unix sockets have no such type")?)
         }
+        net::AF_INET => create_inet(cx, Version::V4, kind, protocol),
+        net::AF_INET6 => create_inet(cx, Version::V6, kind, protocol),
         _ => Err(fail(errno::EAFNOSUPPORT, "unknown `domain`")),
+    }
+}
+
+fn create_inet(
+    cx: &SyscallCx<'_>,
+    version: Version,
+    kind: SocketType,
+    protocol: u32,
+) -> Result<Arc<dyn Socket>, Fail> {
+    let inet = &cx.kernel().net.inet;
+    match (kind, protocol) {
+        (SocketType::Stream, 0 | ip_protocol::TCP) => Ok(TcpSocket::new(version, &inet.tcp)),
+        (SocketType::Datagram, 0 | ip_protocol::UDP) => Ok(UdpSocket::new(version, &inet.udp)),
+        (SocketType::Raw, _) => Err(fail(errno::EPERM, "there are no packets")),
+        (SocketType::SeqPacket, _) => Err(fail(errno::ESOCKTNOSUPPORT, "internet sockets have no such type")),
+        _ => Err(fail(errno::EPROTONOSUPPORT, "unknown `protocol`")),
     }
 }

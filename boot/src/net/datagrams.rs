@@ -129,6 +129,11 @@ impl Datagrams {
         self.refuse();
     }
 
+    /// Returns whether it refuses more.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.state.lock().is_refused
+    }
+
     /// Returns whether there is something to receive.
     pub(crate) fn has_data(&self) -> bool {
         !self.state.lock().list.is_empty()

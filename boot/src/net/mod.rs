@@ -12,6 +12,7 @@
 //! | [`backlog`] | connections that wait to be accepted |
 //! | [`wait`] | sends and receives that wait |
 //! | [`unix`] | `AF_UNIX` |
+//! | [`inet`] | `AF_INET`, `AF_INET6` |
 //!
 //! # Locking
 //!
@@ -31,6 +32,7 @@ pub(crate) mod channel;
 pub(crate) mod control_message;
 mod create;
 pub(crate) mod datagrams;
+pub(crate) mod inet;
 pub(crate) mod options;
 pub(crate) mod socket;
 pub(crate) mod unix;
@@ -47,6 +49,8 @@ pub(crate) use socket::{Destination, Outgoing, Received, Socket, SocketFile, Soc
 pub(crate) struct Net {
     /// Abstract names.
     pub(crate) unix_names: unix::Names,
+    /// Ports.
+    pub(crate) inet: inet::Inet,
     /// Descriptors that are on their way.
     pub(crate) in_flight: std::sync::Arc<InFlight>,
 }

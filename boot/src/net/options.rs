@@ -134,7 +134,8 @@ impl SocketOptions {
         Self::from_image(SocketOptionsImage { error: 0, ..self.to_image() })
     }
 
-    fn switches(&self) -> Switches {
+    /// Returns the options that are on.
+    pub(crate) fn switches(&self) -> Switches {
         Switches::from_bits_truncate(u32::try_from(self.switches.load(Ordering::Relaxed)).unwrap_or(0))
     }
 
@@ -171,6 +172,11 @@ impl SocketOptions {
     /// Returns how long a send, a connect or an accept waits at most.
     pub(crate) fn send_timeout(&self) -> Option<Duration> {
         duration(self.send_timeout.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether closing the socket resets its connection: a linger time of zero.
+    pub(crate) fn aborts(&self) -> bool {
+        self.has_linger.load(Ordering::Relaxed) && self.others.lock().linger_seconds == 0
     }
 
     /// Has `error` reported by the next call.

@@ -51,7 +51,7 @@ syscall_table! {
     38 setitimer(which: Int, new: Address, old: Address) = super::timer::sys_setitimer, Full, "";
     39 getpid() = super::ids::sys_getpid, Full, "";
     40 sendfile(out_fd: Fd, in_fd: Fd, offset: Address, count: Size) = super::sendfile::sys_sendfile, Full, "";
-    41 socket(domain: Int, type_: Int, protocol: Int) = super::socket::sys_socket, Partial, "unix sockets only";
+    41 socket(domain: Int, type_: Int, protocol: Int) = super::socket::sys_socket, Partial, "unix sockets, and internet ones over loopback";
     42 connect(sockfd: Fd, addr: Address, addrlen: Int) = super::socket::sys_connect, Full, "";
     43 accept(sockfd: Fd, addr: Address, addrlen: Address) = super::socket::sys_accept, Full, "";
     44 sendto(sockfd: Fd, buf: Address, len: Size, flags: UInt, dest_addr: Address, addrlen: Int) = super::send::sys_sendto, Full, "";
