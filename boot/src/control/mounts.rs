@@ -28,9 +28,8 @@ pub(super) fn new_namespace(
     root: &RootSpec,
     gofers: &mut impl Iterator<Item = OwnedFd>,
 ) -> Result<Arc<MountNamespace>, Failure> {
-    let mut mount = gofer_mount(kernel, gofers, root.overlay, Trust::Exclusive)
+    let mount = gofer_mount(kernel, gofers, root.overlay, Trust::Exclusive)
         .map_err(|errno| failed("mount the root file system", errno))?;
-    mount.flags |= if root.readonly { MountFlags::READ_ONLY } else { MountFlags::empty() };
     Ok(MountNamespace::new(mount, Arc::clone(&kernel.vfs.cache)))
 }
 
@@ -64,6 +63,11 @@ pub(super) fn populate(
     for path in &spec.masked_paths {
         let what = || format!("mask `{path}`");
         mask(&mut walker, path).map_err(|errno| failed(what(), errno))?;
+    }
+    if spec.root.readonly {
+        // Only now: mount points may have had to be made in it.
+        let root = walker.task().fs().root().mount;
+        root.set_flags(root.flags() | MountFlags::READ_ONLY);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use cloister_proto::ByteString;
 use cloister_proto::container::{ContainerSpec, DeviceSpec, Limits, Network, Overlay, RootSpec};
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use tracing::warn;
 
 use super::{Bundle, BundleError, mounts, process};
@@ -29,9 +30,16 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
     let process = spec.process().as_ref().ok_or_else(|| BundleError::field("process", "is missing"))?;
     let process = process::convert(process, "process")?;
     let readonly = spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false);
+    let rootfs = rootfs_path(bundle)?;
+    let overlay = if readonly && !has_mount_points(&rootfs, spec) {
+        // The mount points have to be made somewhere, but not in a root that is not to be written.
+        Overlay::Memory { size: None }
+    } else {
+        overlay
+    };
     // Under an overlay in memory nothing is written through, whatever the guest does.
     let serve_readonly = readonly || overlay != Overlay::None;
-    let mut binds = vec![mounts::host_bind(&rootfs(bundle)?, "root.path", serve_readonly)?];
+    let mut binds = vec![mounts::host_bind(&rootfs, "root.path", serve_readonly)?];
     let mut all = Vec::new();
     for (number, mount) in spec.mounts().iter().flatten().enumerate() {
         let converted = mounts::convert(mount, number, &bundle.path)?;
@@ -59,7 +67,7 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
 }
 
 /// The root's path. A relative one is relative to the bundle, and must not lead out of it.
-fn rootfs(bundle: &Bundle) -> Result<PathBuf, BundleError> {
+fn rootfs_path(bundle: &Bundle) -> Result<PathBuf, BundleError> {
     let root = bundle.spec.root().as_ref().ok_or_else(|| BundleError::field("root", "is missing"))?;
     let path = root.path();
     if path.is_absolute() {
@@ -72,6 +80,15 @@ fn rootfs(bundle: &Bundle) -> Result<PathBuf, BundleError> {
         ));
     }
     Ok(bundle.path.join(path))
+}
+
+/// Whether the root has all places that are mounted on. Places below a mount may be that one's to make.
+fn has_mount_points(rootfs: &Path, spec: &Spec) -> bool {
+    let Ok(root) = open(rootfs, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return true };
+    let exists = |path: &Path| {
+        openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
+    };
+    spec.mounts().iter().flatten().all(|mount| exists(mount.destination()))
 }
 
 fn leads_out(path: &Path) -> bool {
@@ -218,6 +235,19 @@ mod tests {
         let config = config(r#""root": {"path": "rootfs"}"#);
         let prepared = prepared(&config, Overlay::Memory { size: None }).unwrap();
         assert!(prepared.binds[0].readonly && !prepared.spec.root.readonly);
+    }
+
+    #[test]
+    fn missing_mount_points_of_a_readonly_root_are_made_in_memory() {
+        let proc = r#""mounts": [{"destination": "/proc", "type": "proc"}]"#;
+        let overlay = |root: &str, mounts: &str| {
+            let config = config(&format!(r#""root": {{"path": "{root}", "readonly": true}}, {mounts}"#));
+            prepared(&config, Overlay::None).unwrap().spec.root
+        };
+        let memory = Overlay::Memory { size: None };
+        assert_eq!(overlay("rootfs", proc), RootSpec { readonly: true, overlay: memory });
+        assert_eq!(overlay("/", proc), RootSpec { readonly: true, overlay: Overlay::None });
+        assert_eq!(overlay("rootfs", r#""mounts": []"#).overlay, Overlay::None);
     }
 
     #[test]

@@ -116,7 +116,6 @@ pub(crate) enum Command {
     List(list::List),
     Wait(wait::Wait),
     Ps(ps::Ps),
-    #[command(hide = true)]
     Exec(exec::Exec),
     #[command(hide = true)]
     Pause(pause::Pause),
