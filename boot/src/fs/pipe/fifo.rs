@@ -16,12 +16,15 @@ struct Opening {
     end: PipeEnd,
     access: Access,
     before: EndsEver,
+    /// Kept because it has the pipe: a file system that forgets what nobody uses would give the opener of the other end
+    /// another inode, with another pipe.
+    _inode: Arc<dyn Inode>,
 }
 
 impl Opening {
-    fn new(pipe: Arc<Pipe>, access: Access) -> Self {
+    fn new(inode: &Arc<dyn Inode>, pipe: Arc<Pipe>, access: Access) -> Self {
         let before = pipe.ends_ever();
-        Self { end: PipeEnd::of_fifo(pipe, access), access, before }
+        Self { end: PipeEnd::of_fifo(pipe, access), access, before, _inode: Arc::clone(inode) }
     }
 
     /// Returns whether the other end is open, or was since this one is.
@@ -44,10 +47,10 @@ impl Opening {
 /// `ENXIO` if it is opened for writing with `O_NONBLOCK`, and nobody has it open for reading.
 pub(crate) fn open_fifo(
     cx: &mut SyscallCx<'_>,
-    inode: &dyn Inode,
+    inode: &Arc<dyn Inode>,
     flags: OpenFlags,
 ) -> Result<Box<dyn FileOps>, Fail> {
-    let (pipe, access) = (pipe_of(inode), Access::of(flags));
+    let (pipe, access) = (pipe_of(&**inode), Access::of(flags));
     let waits = !flags.contains(OpenFlags::NON_BLOCKING);
     let held = cx.run.held.take().and_then(|held| held.downcast::<Opening>().ok());
     let opening = match held {
@@ -56,7 +59,7 @@ pub(crate) fn open_fifo(
         _ if access == Access::Write && !waits && pipe.ends().0 == 0 => {
             return Err(fail(errno::ENXIO, "nobody reads the FIFO"));
         }
-        _ => Box::new(Opening::new(pipe, access)),
+        _ => Box::new(Opening::new(inode, pipe, access)),
     };
     if !waits || opening.has_met() {
         return Ok(Box::new(opening.end));

@@ -195,7 +195,7 @@ fn open_ops(cx: &mut SyscallCx<'_>, path: &Path, flags: OpenFlags) -> Result<Box
         }
         _ if path.mount.file_system.opens_special() => Arc::clone(inode).open(&open_cx),
         FileKind::Socket => Err(fail(errno::ENXIO, "a socket can't be opened")),
-        FileKind::Fifo => pipe::open_fifo(cx, &**inode, flags),
+        FileKind::Fifo => pipe::open_fifo(cx, inode, flags),
         FileKind::CharDevice => dev::open_char(inode.attributes()?.device, &open_cx),
         FileKind::BlockDevice => Err(fail(errno::ENXIO, "there is no such device")),
     }

@@ -85,19 +85,24 @@ impl Table {
     }
 }
 
-/// Makes the name `path` in the file system for `socket`.
+/// Makes the name `path` in the file system for `socket`, which is to keep the inode: a file system that forgets what nobody
+/// uses would forget that the socket is bound to it.
 ///
 /// # Errors
 ///
 /// `EADDRINUSE` if the name exists, and as `mknod(2)`.
-pub(super) fn bind_path(cx: &SyscallCx<'_>, path: &[u8], socket: &Arc<UnixSocket>) -> Result<(), Fail> {
+pub(super) fn bind_path(
+    cx: &SyscallCx<'_>,
+    path: &[u8],
+    socket: &Arc<UnixSocket>,
+) -> Result<Arc<dyn Inode>, Fail> {
     let mut walker = Walker::new(cx.task);
     let (directory, last) = walker.walk_to_last(cx.task.fs().cwd(), path)?;
     let at = NewName { directory, last };
     let made = names::create(&walker, &at, NewInodeKind::Socket, 0o777);
     let made = made.map_err(|errno| if errno == errno::EEXIST { errno::EADDRINUSE } else { errno })?;
     bind_inode(&**made.inode(), socket);
-    Ok(())
+    Ok(Arc::clone(made.inode()))
 }
 
 fn bind_inode(inode: &dyn Inode, socket: &Arc<UnixSocket>) {

@@ -11,7 +11,7 @@ use super::{Names, names};
 use crate::context::SyscallCx;
 use crate::error::{Errno, Fail, fail};
 use crate::event::{Events, WaitQueue};
-use crate::fs::Sink;
+use crate::fs::{Inode, Sink};
 use crate::net::address::UnixAddress;
 use crate::net::channel::Take;
 use crate::net::socket::Shutdown;
@@ -50,6 +50,8 @@ pub(crate) struct UnixSocket {
     pub(super) options: Arc<SocketOptions>,
     /// Its name; the sockets of accepted connections share that of the listening one.
     pub(super) name: Arc<OnceLock<UnixAddress>>,
+    /// The inode that is its name in a file system, if it was bound to one.
+    inode: OnceLock<Arc<dyn Inode>>,
     /// The table that its abstract name is in, if it was bound to one.
     names: OnceLock<Names>,
     body: Body,
@@ -84,7 +86,8 @@ impl UnixSocket {
             SocketType::Datagram => Body::Datagram(DatagramBody::new(&queue)),
             _ => Body::Stream(StreamBody::default()),
         };
-        Arc::new(Self { kind, queue, options: Arc::default(), name, names: OnceLock::new(), body })
+        let (inode, names) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { kind, queue, options: Arc::default(), name, inode, names, body })
     }
 
     /// Makes two sockets that are connected with each other (`socketpair(2)`).
@@ -193,7 +196,8 @@ impl Socket for UnixSocket {
             UnixAddress::Unnamed => self.bind_abstract(&cx.kernel().net.unix_names, None)?,
             UnixAddress::Abstract(name) => self.bind_abstract(&cx.kernel().net.unix_names, Some(name))?,
             UnixAddress::Path(path) => {
-                names::bind_path(cx, path, &self)?;
+                let inode = names::bind_path(cx, path, &self)?;
+                self.inode.set(inode).map_err(|_| errno::EINVAL)?;
                 self.name.set(name.clone()).map_err(|_| errno::EINVAL)?;
             }
         }
