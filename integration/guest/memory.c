@@ -2,6 +2,7 @@
 #include "test.h"
 #include <setjmp.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 enum { PAGE = 4096 };
 static char *volatile nowhere = (char *)8;
@@ -360,6 +361,24 @@ TEST(reading_into_bad_memory)
 	FAILS(stat(m + PAGE - 2, &st), EFAULT);
 }
 
+TEST(another_process_memory)
+{
+	static char secret[16] = "parent";
+	pid_t child = IN_CHILD({ strcpy(secret, "child"); pause(); });
+	sleep_ms(50);
+	char got[16] = "";
+	struct iovec local = { got, 6 }, remote = { secret, 6 };
+	CHECK_EQ(process_vm_readv(child, &local, 1, &remote, 1, 0), 6);
+	CHECK_STR(got, "child");
+	strcpy(got, "xyz");
+	CHECK_EQ(process_vm_writev(child, &local, 1, &remote, 1, 0), 6);
+	CHECK_EQ(process_vm_readv(child, &(struct iovec){ got + 8, 6 }, 1, &remote, 1, 0), 6);
+	CHECK_STR(got + 8, "xyz");
+	FAILS(process_vm_readv(child, &local, 1, &(struct iovec){ (void *)8, 6 }, 1, 0), EFAULT);
+	FAILS(process_vm_readv(1 << 21, &local, 1, &remote, 1, 0), ESRCH);
+	OK(kill(child, SIGKILL));
+	EXPECT_KILLED(child, SIGKILL);
+}
 int main(int argc, char **argv)
 {
 	return run_tests(argc, argv);

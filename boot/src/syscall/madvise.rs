@@ -56,6 +56,18 @@ fn advice(raw_advice: u32) -> Result<Advice, Fail> {
     })
 }
 
+/// Returns what a piece of advice changes that a task gives for another: only such as changes no contents.
+///
+/// # Errors
+///
+/// `EINVAL` for all other advice.
+pub(super) fn advice_for_others(raw_advice: u32) -> Result<Advice, Fail> {
+    match raw_advice {
+        raw::MADV_COLD | raw::MADV_PAGEOUT | raw::MADV_WILLNEED | raw::MADV_COLLAPSE => advice(raw_advice),
+        _ => Err(fail(errno::EINVAL, "not advice for another process")),
+    }
+}
+
 /// Handles `msync(addr, length, flags)`.
 pub(super) fn sys_msync(
     cx: &mut SyscallCx<'_>,

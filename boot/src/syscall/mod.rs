@@ -38,6 +38,7 @@ mod pipe;
 mod poll;
 mod prctl;
 mod priority;
+mod process_memory;
 mod read;
 mod receive;
 mod record_lock;

@@ -320,8 +320,8 @@ syscall_table! {
     307 sendmmsg(sockfd: Fd, msgvec: Address, vlen: UInt, flags: UInt) = super::send::sys_sendmmsg, Full, "";
     308 setns(fd: Fd, flags: Int) = super::system::sys_setns, Partial, "no namespaces";
     309 getcpu(cpu: Address, node: Address) = super::schedule::sys_getcpu, Full, "";
-    310 process_vm_readv, "";
-    311 process_vm_writev, "";
+    310 process_vm_readv(pid: Int, local_iov: Address, liovcnt: Size, remote_iov: Address, riovcnt: Size, flags: ULong) = super::process_memory::sys_process_vm_readv, Full, "";
+    311 process_vm_writev(pid: Int, local_iov: Address, liovcnt: Size, remote_iov: Address, riovcnt: Size, flags: ULong) = super::process_memory::sys_process_vm_writev, Full, "";
     312 kcmp, "";
     313 finit_module, "";
     314 sched_setattr(pid: Int, attr: Address, flags: UInt) = super::schedule::sys_sched_setattr, Partial, "recorded, but the host schedules; no `SCHED_DEADLINE`";
@@ -361,7 +361,7 @@ syscall_table! {
     437 openat2(dirfd: Fd, path: PathPtr, how: Address, size: Size) = super::open::sys_openat2, Partial, "RESOLVE_CACHED fails with EAGAIN";
     438 pidfd_getfd(pidfd: Fd, fd: Fd, flags: UInt) = super::pidfd::sys_pidfd_getfd, Full, "";
     439 faccessat2(dirfd: Fd, path: PathPtr, mode: UInt, flags: UInt) = super::stat::sys_faccessat2, Full, "";
-    440 process_madvise, "";
+    440 process_madvise(pidfd: Fd, iovec: Address, vlen: Size, advice: UInt, flags: UInt) = super::process_memory::sys_process_madvise, Full, "";
     441 epoll_pwait2(epfd: Fd, events: Address, maxevents: Int, timeout: Address, sigmask: Address, sigsetsize: Size) = super::epoll::sys_epoll_pwait2, Full, "";
     442 mount_setattr, "";
     443 quotactl_fd, "";
