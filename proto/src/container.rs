@@ -31,6 +31,19 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// The network.
     pub network: Network,
+    /// What signals do to the first process.
+    pub first_process: FirstProcess,
+}
+
+/// What signals do to the first process of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum FirstProcess {
+    /// As to the first of a PID namespace (`pid_namespaces(7)`): those that it has no handler for do nothing, apart from
+    /// `SIGKILL` and `SIGSTOP` from outside.
+    #[default]
+    Init,
+    /// As to any other.
+    Ordinary,
 }
 
 /// A process to be started.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cloister_proto::ByteString;
 use cloister_proto::container::{
-    Capabilities, ContainerSpec, MountKind, MountSpec, Overlay, ProcessSpec, RootSpec, User,
+    Capabilities, ContainerSpec, FirstProcess, MountKind, MountSpec, Overlay, ProcessSpec, RootSpec, User,
 };
 
 use crate::bundle::{BundleError, Prepared, host_bind};
@@ -104,6 +104,8 @@ impl HostRequest {
             hostname: self.hostname.into(),
             root: RootSpec { readonly: false, overlay: self.overlay },
             mounts,
+            // The command is to end by an interrupt or a `kill` as it does without a sandbox.
+            first_process: FirstProcess::Ordinary,
             ..ContainerSpec::default()
         };
         Ok(Prepared { spec, binds })

@@ -9,7 +9,7 @@ use cloister_sync::{Lock, class};
 
 use super::container::{Container, Replier, to_reply};
 use crate::kernel::Kernel;
-use crate::signal::{self, Signal, SignalInfo};
+use crate::signal::{self, Signal};
 use crate::task::{ExitStatus, Pid};
 
 /// The containers of the sandbox. The first one made is the root container: the sandbox ends with it.
@@ -120,6 +120,6 @@ fn kill_all(kernel: &Kernel, _container: &Container) {
     let groups: Vec<_> =
         kernel.processes.lock().processes().map(|process| Arc::clone(&process.group)).collect();
     for group in groups {
-        signal::send_to_group(kernel, &group, SignalInfo::kernel(Signal::KILL));
+        signal::send_from_outside(kernel, &group, Signal::KILL);
     }
 }

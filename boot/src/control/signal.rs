@@ -6,7 +6,7 @@ use cloister_proto::control::{ErrorKind, Failure, Signal as Request, SignalTarge
 
 use super::Container;
 use crate::kernel::Kernel;
-use crate::signal::{self, Signal, SignalInfo};
+use crate::signal::{self, Signal};
 use crate::task::{Pid, Process};
 
 /// Sends a signal into a container.
@@ -35,7 +35,7 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
         return Err(Failure::new(ErrorKind::InvalidState, message));
     }
     for group in groups {
-        signal::send_to_group(kernel, &group, SignalInfo::kernel(signal));
+        signal::send_from_outside(kernel, &group, signal);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cloister_proto::container::FirstProcess;
 use cloister_proto::control::{ErrorKind, Failure};
 
 use super::process;
@@ -17,6 +18,7 @@ pub(super) fn start(kernel: &Arc<Kernel>, id: &str) -> Result<(), Failure> {
     let container = kernel.containers.get(id)?;
     let task = container.claim_start()?;
     container.set_init(task.tid());
+    task.group().state().signals.is_init = container.spec.first_process == FirstProcess::Init;
     process::add_to_tree(kernel, &task);
     if let Err(failure) = process::execute(&task, &container.spec.process) {
         process::abandon(kernel, &task);

@@ -56,13 +56,13 @@ pub(crate) fn send_to_process_group(kernel: &Kernel, process_group: Pid, info: S
     found
 }
 
-/// Sends a signal to a process on behalf of who controls the sandbox. Returns whether there is such a process.
-/// Locks as for [`send_to_task`].
-pub(crate) fn send_from_outside(kernel: &Kernel, tgid: Pid, signal: Signal) -> bool {
+/// Sends a signal to a process on behalf of who controls the sandbox; nothing happens if it has ended. Locks as for
+/// [`send_to_task`].
+pub(crate) fn send_from_outside(kernel: &Kernel, group: &ThreadGroup, signal: Signal) {
     let tree = kernel.processes.lock();
-    let Some(process) = tree.process(tgid) else { return false };
-    let _ = send(&tree, process, Target::Group, SignalInfo::user(signal, 0, 0), Origin::Outside);
-    true
+    if let Some(process) = tree.process(group.tgid()) {
+        let _ = send(&tree, process, Target::Group, SignalInfo::user(signal, 0, 0), Origin::Outside);
+    }
 }
 
 /// Sends a signal to a task or to any task of `process`.

@@ -3,7 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use cloister_proto::ByteString;
-use cloister_proto::container::{ContainerSpec, DeviceSpec, Limits, Network, Overlay, RootSpec};
+use cloister_proto::container::{
+    ContainerSpec, DeviceSpec, FirstProcess, Limits, Network, Overlay, RootSpec,
+};
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use tracing::warn;
@@ -62,6 +64,7 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
         sysctl: sysctl(linux),
         limits: limits(linux),
         network: network(spec),
+        first_process: FirstProcess::Init,
     };
     Ok(Prepared { spec, binds })
 }
