@@ -8,6 +8,7 @@ use cloister_platform::{Platform, ptrace};
 use cloister_proto::transport::{Listener, adopt};
 
 use crate::control::ControlServer;
+use crate::fs::DentryCache;
 use crate::kernel::{Kernel, KernelOptions};
 use crate::log;
 use crate::security::filter;
@@ -53,6 +54,9 @@ struct Arguments {
     /// How guest code is run
     #[arg(long, value_enum, default_value_t)]
     platform: PlatformName,
+    /// How many names of files are kept in the cache
+    #[arg(long, value_name = "N", default_value_t = DentryCache::DEFAULT_BOUND)]
+    dcache: usize,
     /// Log every system call with decoded arguments, result and time
     #[arg(long)]
     strace: bool,
@@ -122,6 +126,7 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let host = |action| move |source| StartError::Host { action, source };
     let options = KernelOptions::from_host(arguments.strace);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
+    kernel.vfs.cache.set_bound(arguments.dcache);
     let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;
     filter::install().map_err(StartError::Filter)?;
     tracing::info!(id = arguments.id, "ready");

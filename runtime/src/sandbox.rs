@@ -21,6 +21,8 @@ pub struct Options {
     pub binaries: Binaries,
     /// How guest code is run; `None` leaves it to the kernel.
     pub platform: Option<String>,
+    /// How many names of files the kernel keeps in its cache; `None` leaves it to the kernel.
+    pub dcache: Option<u32>,
     /// Whether all system calls are logged.
     pub strace: bool,
     /// `text` or `json`.
@@ -111,6 +113,7 @@ impl Sandbox {
                 log_format: options.log_format,
                 log_level: options.log_level,
                 platform: options.platform.as_deref(),
+                dcache: options.dcache,
                 strace: options.strace,
                 die_with_parent: options.die_with_parent,
             },

@@ -13,7 +13,7 @@ const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Handles `close(fd)`.
 pub(super) fn sys_close(cx: &mut SyscallCx<'_>, fd: Fd) -> SyscallResult {
     let file = cx.files().remove(fd.0).ok_or(fail(errno::EBADF, "not open"))?;
-    cx.files().finish_close(cx.task, file);
+    cx.files().finish_close(cx.task, &file);
     Ok(Outcome::OK)
 }
 
@@ -66,7 +66,7 @@ fn replace(cx: &mut SyscallCx<'_>, old: Fd, new: Fd, flags: FdFlags) -> SyscallR
     let file = cx.any_file(old)?;
     let limit = cx.open_files_limit();
     if let Some(before) = cx.files().replace(new.0, file, flags, limit)? {
-        cx.files().finish_close(cx.task, before);
+        cx.files().finish_close(cx.task, &before);
     }
     Ok(new.0.into())
 }

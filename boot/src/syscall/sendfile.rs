@@ -41,10 +41,7 @@ pub(super) fn sys_sendfile(
     let queue = output.ops().poll_queue().filter(|_| !output.is_non_blocking());
     let moved = match queue {
         Some(queue) => cx.block_on(queue, Events::WRITABLE, None, Restart::Sys, attempt)?,
-        None => {
-            let mut attempt = attempt;
-            attempt(cx)?
-        }
+        None => attempt(cx)?,
     };
     from.write_back(cx, moved)?;
     Ok(moved.into())

@@ -100,7 +100,7 @@ pub(super) fn sys_syslog(cx: &mut SyscallCx<'_>, action: Int, _buf: Address, len
     }
 }
 
-/// Handles `unshare(flags)`: descriptors and the file system context; new namespaces are refused.
+/// Handles `unshare(flags)`: descriptors, the file system context, and mounts; other new namespaces are refused.
 pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallResult {
     let known = CloneFlags::NAMESPACES
         | CloneFlags::FILES
@@ -111,8 +111,9 @@ pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallRe
         | CloneFlags::SYSVSEM;
     let flags = CloneFlags::from_bits(raw_flags).filter(|flags| known.contains(*flags));
     let flags = flags.ok_or(fail(errno::EINVAL, "unknown flags"))?;
-    if flags.intersects(CloneFlags::NAMESPACES) {
-        let is_privileged = cx.credentials().has(Capabilities::SYS_ADMIN);
+    let is_privileged = cx.credentials().has(Capabilities::SYS_ADMIN);
+    let namespaces = flags.intersection(CloneFlags::NAMESPACES);
+    if !(namespaces.is_empty() || (namespaces == CloneFlags::NEWNS && is_privileged)) {
         let errno =
             if is_privileged || flags.contains(CloneFlags::NEWUSER) { errno::EINVAL } else { errno::EPERM };
         return Err(fail(errno, "namespaces are not supported"));
@@ -128,8 +129,11 @@ pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallRe
         cx.task.parts().files = Some(files);
         drop(shared);
     }
-    if flags.contains(CloneFlags::FS) {
+    if flags.intersects(CloneFlags::FS | CloneFlags::NEWNS) {
         let fs = Arc::new(FsContext::copy_of(&cx.task.fs()));
+        if flags.contains(CloneFlags::NEWNS) {
+            fs.unshare_namespace();
+        }
         cx.task.parts().fs = fs;
     }
     Ok(Outcome::OK)

@@ -282,7 +282,7 @@ syscall_table! {
     269 faccessat(dirfd: Fd, path: PathPtr, mode: UInt) = super::stat::sys_faccessat, Full, "";
     270 pselect6(nfds: Int, readfds: Address, writefds: Address, exceptfds: Address, timeout: Address, sigmask: Address) = super::select::sys_pselect6, Full, "";
     271 ppoll(fds: Address, nfds: UInt, tmo_p: Address, sigmask: Address, sigsetsize: Size) = super::poll::sys_ppoll, Full, "";
-    272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "no namespaces";
+    272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "of the namespaces only that of mounts";
     273 set_robust_list(head: Address, len: Size) = super::futex::sys_set_robust_list, Full, "";
     274 get_robust_list(pid: Int, head_ptr: Address, len_ptr: Address) = super::futex::sys_get_robust_list, Partial, "the own list only";
     275 splice(fd_in: Fd, off_in: Address, fd_out: Fd, off_out: Address, len: Size, flags: UInt) = super::splice::sys_splice, Full, "";

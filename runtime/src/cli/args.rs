@@ -64,6 +64,9 @@ pub(crate) struct Global {
     /// How long the sandbox may take to start
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) start_timeout: u64,
+    /// How many names of files the kernel keeps in its cache [default: the kernel's choice]
+    #[arg(long, global = true, value_name = "N", env = "CLOISTER_DCACHE")]
+    pub(crate) dcache: Option<u32>,
     /// Log all system calls with their arguments and results
     #[arg(long, global = true)]
     pub(crate) strace: bool,

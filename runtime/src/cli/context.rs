@@ -40,6 +40,7 @@ impl Context {
         Options {
             binaries: self.binaries(),
             platform: self.global.platform.clone(),
+            dcache: self.global.dcache,
             strace: self.global.strace,
             log_format: self.global.log_format.name(),
             log_level: if self.global.debug { "debug" } else { "warn" },

@@ -25,6 +25,8 @@ pub struct Options<'a> {
     pub log_level: &'a str,
     /// How guest code is run; `None` leaves it to the kernel.
     pub platform: Option<&'a str>,
+    /// How many names of files the kernel keeps in its cache; `None` leaves it to the kernel.
+    pub dcache: Option<u32>,
     /// Whether all system calls are logged from the start.
     pub strace: bool,
     /// Whether the kernel is killed when the starting thread ends.
@@ -48,6 +50,9 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
     arguments.extend(["--log-format", options.log_format, "--log-level", options.log_level].map(Into::into));
     if let Some(platform) = options.platform {
         arguments.extend(["--platform".into(), platform.into()]);
+    }
+    if let Some(bound) = options.dcache {
+        arguments.extend(["--dcache".into(), bound.to_string()]);
     }
     if options.strace {
         arguments.push("--strace".into());

@@ -214,6 +214,7 @@ mod tests {
             log_format: "text",
             log_level: "info",
             platform: None,
+            dcache: None,
             strace: false,
             die_with_parent: true,
         };

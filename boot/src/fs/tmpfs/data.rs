@@ -69,7 +69,7 @@ impl Data {
     }
 
     /// Moves the contents to a memfd, if they are in none, and returns it.
-    pub(super) fn to_host(&mut self) -> Result<&Arc<OwnedFd>, Errno> {
+    pub(super) fn move_to_host(&mut self) -> Result<&Arc<OwnedFd>, Errno> {
         if let Storage::Inline(bytes) = &mut self.storage {
             let fd = rustix::fs::memfd_create(c"tmpfs", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
                 .map_err(host)?;
@@ -121,7 +121,7 @@ impl Data {
         {
             return write_inline(bytes, offset, from, len);
         }
-        let fd = Arc::clone(self.to_host()?);
+        let fd = Arc::clone(self.move_to_host()?);
         let mut buffer = vec![0; len.min(CHUNK)];
         let written = copy_in_chunks(len, |done| {
             let room = buffer.len().min(len - done);
@@ -152,7 +152,7 @@ impl Data {
             bytes.shrink_to(bytes.len().saturating_mul(2));
             return Ok(());
         }
-        let fd = self.to_host()?;
+        let fd = self.move_to_host()?;
         rustix::fs::ftruncate(fd, size).map_err(host)?;
         if let Storage::Host(_, known) = &mut self.storage {
             *known = size;
@@ -176,7 +176,7 @@ impl Data {
         {
             return Err(errno::EPERM);
         }
-        let fd = self.to_host()?;
+        let fd = self.move_to_host()?;
         if zeroes {
             // The host's memory files have no FALLOC_FL_ZERO_RANGE: a hole, with new space in it.
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

@@ -67,7 +67,7 @@ impl TmpfsDirectory {
     fn parent_number(&self) -> u64 {
         let parent = self.dentry.upgrade().and_then(|dentry| dentry.parent());
         let attributes = parent.and_then(|parent| parent.inode().attributes().ok());
-        attributes.map_or(self.inode.number(), |attributes| attributes.inode)
+        attributes.map_or_else(|| self.inode.number(), |attributes| attributes.inode)
     }
 }
 

@@ -150,14 +150,6 @@ impl TmpfsInode {
         self.state.lock().entries()?.get(name).cloned().ok_or(errno::ENOENT)
     }
 
-    /// Returns the names of this directory in the order in which they were made.
-    pub(crate) fn child_names(&self) -> Vec<Vec<u8>> {
-        match &self.state.lock().body {
-            Body::Directory(entries) => entries.iter().map(|(name, _)| name.to_vec()).collect(),
-            Body::File(_) | Body::Symlink(_) | Body::Special => Vec::new(),
-        }
-    }
-
     /// Runs `work` with the entries of this directory.
     pub(super) fn with_entries<T>(&self, work: impl FnOnce(&mut Entries) -> T) -> Result<T, Errno> {
         self.state.lock().entries().map(work)
@@ -236,11 +228,7 @@ impl TmpfsInode {
 
     /// Returns the memfd with the contents, for a mapping.
     pub(super) fn map(&self) -> Result<Arc<OwnedFd>, Errno> {
-        self.with_data(|data| data.to_host().map(Arc::clone))
-    }
-
-    fn touch(&self) {
-        self.state.lock().touch();
+        self.with_data(|data| data.move_to_host().map(Arc::clone))
     }
 
     /// Adds an entry to this directory.

@@ -11,21 +11,21 @@ use crate::prelude::errno;
 /// The most bytes that the names and values of an inode's attributes have together.
 const MAX_BYTES: usize = 128 << 10;
 
-/// The extended attributes of an inode; most have none, and pay a pointer.
+/// The extended attributes of an inode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Xattrs {
-    values: Option<Box<BTreeMap<Vec<u8>, Vec<u8>>>>,
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Xattrs {
     pub(super) fn get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         check_name(name)?;
-        self.values.as_ref().and_then(|values| values.get(name)).cloned().ok_or(errno::ENODATA)
+        self.values.get(name).cloned().ok_or(errno::ENODATA)
     }
 
     pub(super) fn set(&mut self, name: &[u8], value: &[u8], mode: XattrMode) -> Result<(), Errno> {
         check_name(name)?;
-        let values = self.values.get_or_insert_default();
+        let values = &mut self.values;
         match (mode, values.contains_key(name)) {
             (XattrMode::Create, true) => return Err(errno::EEXIST),
             (XattrMode::Replace, false) => return Err(errno::ENODATA),
@@ -42,12 +42,11 @@ impl Xattrs {
 
     pub(super) fn remove(&mut self, name: &[u8]) -> Result<(), Errno> {
         check_name(name)?;
-        let removed = self.values.as_mut().and_then(|values| values.remove(name));
-        removed.map(drop).ok_or(errno::ENODATA)
+        self.values.remove(name).map(drop).ok_or(errno::ENODATA)
     }
 
     pub(super) fn names(&self) -> Vec<Vec<u8>> {
-        self.values.iter().flat_map(|values| values.keys().cloned()).collect()
+        self.values.keys().cloned().collect()
     }
 }
 

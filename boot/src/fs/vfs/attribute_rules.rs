@@ -44,7 +44,7 @@ pub(crate) fn change_owner(
     let owns = attributes.uid == credentials.fsuid;
     let may_own = uid.is_none_or(|uid| owns && uid == attributes.uid);
     let may_group = gid.is_none_or(|gid| owns && (gid == attributes.gid || credentials.is_in_group(gid)));
-    if !(may_own && may_group) && !credentials.has(Capabilities::CHOWN) {
+    if !((may_own && may_group) || credentials.has(Capabilities::CHOWN)) {
         return Err(errno::EPERM);
     }
     let permissions =

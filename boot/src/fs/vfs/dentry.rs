@@ -252,11 +252,6 @@ impl State {
 }
 
 impl DirectoryGuard<'_> {
-    /// Returns the directory.
-    pub(crate) fn dentry(&self) -> &Arc<Dentry> {
-        self.dentry
-    }
-
     /// Returns what `name` stands for, as [`Dentry::lookup`].
     ///
     /// # Errors

@@ -58,6 +58,7 @@ impl DentryCache {
     }
 
     /// Returns how many names are kept.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ring.lock().slots.iter().flatten().count()
     }

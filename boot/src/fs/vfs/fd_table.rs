@@ -136,7 +136,7 @@ impl FdTable {
         let least = usize::try_from(least).map_err(|_| errno::EINVAL)?;
         let start = least.max(table.first_free);
         let free = table.slots.iter().skip(start).position(Option::is_none);
-        let index = free.map_or(start.max(table.slots.len()), |free| start + free);
+        let index = free.map_or_else(|| start.max(table.slots.len()), |free| start + free);
         let fd = i32::try_from(index).map_err(|_| errno::EMFILE)?;
         if index as u64 >= limit {
             return Err(errno::EMFILE);
@@ -193,7 +193,7 @@ impl FdTable {
     /// Closes the descriptors from `first` to `last` (`close_range(2)`).
     pub(crate) fn close_range(&self, task: &Arc<Task>, first: u32, last: u32) {
         for file in self.remove_if(first, last, |_| true) {
-            self.finish_close(task, file);
+            self.finish_close(task, &file);
         }
     }
 
@@ -209,7 +209,7 @@ impl FdTable {
     /// Closes the descriptors that are not to survive an `execve(2)`.
     pub(crate) fn close_on_exec(&self, task: &Arc<Task>) {
         for file in self.remove_if(0, u32::MAX, |flags| flags.contains(FdFlags::CLOSE_ON_EXEC)) {
-            self.finish_close(task, file);
+            self.finish_close(task, &file);
         }
     }
 
@@ -234,11 +234,11 @@ impl FdTable {
 
     /// Does what goes with the closing of a descriptor that was taken out of the table: flushes the file, and gives up the
     /// process' record locks of it (`fcntl(2)`: all of them, whatever descriptor they were taken with).
-    pub(crate) fn finish_close(&self, task: &Arc<Task>, file: Arc<OpenFile>) {
+    pub(crate) fn finish_close(&self, task: &Arc<Task>, file: &Arc<OpenFile>) {
         if file.is_path() {
             return;
         }
-        file.ops().flush(&FileCx { task, file: &file });
+        file.ops().flush(&FileCx { task, file });
         if let Some(anchors) = file.inode().anchors().get() {
             anchors.locks.release(LockOwner::Process(self.id));
         }

@@ -191,8 +191,9 @@ impl FileLocks {
         }
     }
 
-    /// Returns the record locks, for `/proc/locks`.
-    pub(crate) fn records(&self) -> Vec<RecordLock> {
+    /// Returns the record locks.
+    #[cfg(test)]
+    fn records(&self) -> Vec<RecordLock> {
         self.locks.lock().records.clone()
     }
 }
@@ -254,7 +255,7 @@ mod tests {
         locks.unset(&lock(1, LockKind::Shared, 40, 59));
         let ranges: Vec<_> = locks.records().iter().map(|lock| (lock.first, lock.last)).collect();
         assert_eq!(ranges, [(0, 39), (60, 99)]);
-        assert!(locks.set(lock(2, LockKind::Exclusive, 40, 59)).is_ok());
+        locks.set(lock(2, LockKind::Exclusive, 40, 59)).unwrap();
         assert_eq!(locks.set(lock(2, LockKind::Shared, 39, 39)).unwrap_err().first, 0);
     }
 

@@ -22,6 +22,10 @@ pub(crate) enum At {
 }
 
 /// What one call asks for (`preadv2(2)`, `RWF_*`).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the call's own, and they go together freely"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TransferFlags {
     /// It does not wait.
