@@ -137,6 +137,8 @@ pub fn create(
     if let Some(path) = options.pid_file {
         write_pid_file(path, created.record.boot.pid)?;
     }
+    // Others can signal and even delete it while we wait for its end in the foreground.
+    created.entry().unlock()?;
     Ok(created)
 }
 

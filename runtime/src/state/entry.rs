@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use cloister_proto::transport::{Connection, Listener, TransportError};
 use oci_spec::runtime::Spec;
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use super::{ContainerId, Record, StateError};
 
-/// A container's folder, locked as long as this value lives.
+/// A container's folder, locked as long as this value lives, unless it is unlocked before.
 #[derive(Debug)]
 pub struct Entry {
     id: ContainerId,
@@ -35,6 +36,16 @@ impl Entry {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets other commands work on the container while this value lives on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn unlock(&self) -> Result<(), StateError> {
+        flock(&self.folder, FlockOperation::Unlock)
+            .map_err(|errno| self.file_error("unlock the folder", errno.into()))
     }
 
     /// Reads the record.
@@ -140,7 +151,11 @@ impl Entry {
     ///
     /// The system's.
     pub fn remove(self) -> Result<(), StateError> {
-        fs::remove_dir_all(&self.path).map_err(|source| self.file_error("remove the folder", source))
+        match fs::remove_dir_all(&self.path) {
+            // Whoever waits for the container in the foreground removes it as well.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|source| self.file_error("remove the folder", source)),
+        }
     }
 
     /// A path of a file in the folder that fits a socket's address, however long the folder's is.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 
 /// All cases by name.
-pub(crate) const ALL: [(&str, fn()); 16] = [
+pub(crate) const ALL: [(&str, fn()); 17] = [
     ("verbs_in_order", verbs_in_order),
     ("verbs_out_of_order", verbs_out_of_order),
     ("a_second_container_of_the_same_id", a_second_container_of_the_same_id),
@@ -20,6 +20,7 @@ pub(crate) const ALL: [(&str, fn()); 16] = [
     ("delete_by_force", delete_by_force),
     ("run_passes_output_and_exit_code", run_passes_output_and_exit_code),
     ("run_passes_signals_on", run_passes_signals_on),
+    ("run_can_be_ended_by_others", run_can_be_ended_by_others),
     ("run_detached", run_detached),
     ("run_of_what_cannot_be_executed", run_of_what_cannot_be_executed),
     ("do_passes_output_and_exit_code", do_passes_output_and_exit_code),
@@ -120,6 +121,20 @@ fn run_passes_signals_on() {
             String::from_utf8_lossy(&output.stdout).contains("running")
         });
         kill_process(Pid::from_child(&run), signal).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(code));
+        bench.assert_clean();
+    }
+}
+
+fn run_can_be_ended_by_others() {
+    let bench = Bench::new(&["sleep"]);
+    for (command, code) in [(&["kill", "c", "TERM"][..], 143), (&["delete", "--force", "c"], 1)] {
+        let mut run = bench.command(&["run", "c"]).stderr(Stdio::null()).spawn().unwrap();
+        bench.until("it runs", || {
+            let output = bench.run(&["state", "c"]);
+            String::from_utf8_lossy(&output.stdout).contains("running")
+        });
+        bench.succeeds(command);
         assert_eq!(run.wait().unwrap().code(), Some(code));
         bench.assert_clean();
     }
