@@ -22,6 +22,7 @@ mod fcntl;
 mod futex;
 mod getdents;
 mod ids;
+mod inotify;
 mod ioctl;
 mod list;
 mod madvise;

@@ -263,9 +263,9 @@ syscall_table! {
     250 keyctl, "";
     251 ioprio_set(which: Int, who: Int, priority: Int) = super::schedule::sys_ioprio_set, Partial, "single threads; recorded, but the host schedules";
     252 ioprio_get(which: Int, who: Int) = super::schedule::sys_ioprio_get, Partial, "single threads";
-    253 inotify_init, "";
-    254 inotify_add_watch, "";
-    255 inotify_rm_watch, "";
+    253 inotify_init() = super::inotify::sys_inotify_init, Full, "";
+    254 inotify_add_watch(fd: Fd, pathname: PathPtr, mask: UInt) = super::inotify::sys_inotify_add_watch, Full, "";
+    255 inotify_rm_watch(fd: Fd, wd: Int) = super::inotify::sys_inotify_rm_watch, Full, "";
     256 migrate_pages, "as a kernel without NUMA";
     257 openat(dirfd: Fd, path: PathPtr, flags: UInt, mode: UInt) = super::open::sys_openat, Full, "";
     258 mkdirat(dirfd: Fd, path: PathPtr, mode: UInt) = super::names::sys_mkdirat, Full, "";
@@ -304,7 +304,7 @@ syscall_table! {
     291 epoll_create1(flags: Int) = super::epoll::sys_epoll_create1, Full, "";
     292 dup3(oldfd: Fd, newfd: Fd, flags: UInt) = super::close::sys_dup3, Full, "";
     293 pipe2(fds: Address, flags: Int) = super::pipe::sys_pipe2, Full, "";
-    294 inotify_init1, "";
+    294 inotify_init1(flags: Int) = super::inotify::sys_inotify_init1, Full, "";
     295 preadv(fd: Fd, iov: Address, iovcnt: Size, pos_l: Long, pos_h: Long) = super::read::sys_preadv, Full, "";
     296 pwritev(fd: Fd, iov: Address, iovcnt: Size, pos_l: Long, pos_h: Long) = super::write::sys_pwritev, Full, "";
     297 rt_tgsigqueueinfo(tgid: Int, tid: Int, signal: Int, info: Address) = super::signal_send::sys_rt_tgsigqueueinfo, Full, "";

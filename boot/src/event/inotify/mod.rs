@@ -1,0 +1,15 @@
+//! `inotify(7)`: what happens to files, told to a program.
+//!
+//! The virtual file system tells the [`Watch`](watch::Watch)es of an inode; a watch puts what it is for into the queue of
+//! its [`Inotify`] instance. A watch keeps the dentry that it was made by, so that the inode and its other watches stay.
+//!
+//! # Locking
+//!
+//! One lock for each instance, [`class::STREAM`](cloister_sync::class::STREAM). Watches are dropped without it.
+
+mod instance;
+mod queue;
+mod watch;
+
+pub(crate) use instance::Inotify;
+pub(crate) use queue::WatchMask;
