@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cloister_abi::net;
 
 use super::inet::{TcpSocket, UdpSocket, Version, protocol as ip_protocol};
+use super::netlink::NetlinkSocket;
 use super::unix::UnixSocket;
 use super::{Socket, SocketType};
 use crate::context::{Because, SyscallCx};
@@ -32,6 +33,7 @@ pub(crate) fn create(
         }
         net::AF_INET => create_inet(cx, Version::V4, kind, protocol),
         net::AF_INET6 => create_inet(cx, Version::V6, kind, protocol),
+        net::AF_NETLINK => create_netlink(cx, kind, protocol),
         _ => Err(fail(errno::EAFNOSUPPORT, "unknown `domain`")),
     }
 }
@@ -49,5 +51,19 @@ fn create_inet(
         (SocketType::Raw, _) => Err(fail(errno::EPERM, "there are no packets")),
         (SocketType::SeqPacket, _) => Err(fail(errno::ESOCKTNOSUPPORT, "internet sockets have no such type")),
         _ => Err(fail(errno::EPROTONOSUPPORT, "unknown `protocol`")),
+    }
+}
+
+fn create_netlink(cx: &SyscallCx<'_>, kind: SocketType, protocol: u32) -> Result<Arc<dyn Socket>, Fail> {
+    /// `NETLINK_ROUTE`.
+    const ROUTE: u32 = 0;
+    match (kind, protocol) {
+        (SocketType::Raw | SocketType::Datagram, ROUTE) => {
+            Ok(NetlinkSocket::new(kind, cx.task.group().tgid()))
+        }
+        (SocketType::Raw | SocketType::Datagram, _) => {
+            Err(fail(errno::EPROTONOSUPPORT, "only routes can be asked for"))
+        }
+        _ => Err(fail(errno::ESOCKTNOSUPPORT, "netlink sockets have no such type")),
     }
 }

@@ -13,6 +13,8 @@
 //! | [`wait`] | sends and receives that wait |
 //! | [`unix`] | `AF_UNIX` |
 //! | [`inet`] | `AF_INET`, `AF_INET6` |
+//! | [`netlink`] | `AF_NETLINK` |
+//! | [`interface`] | what `ioctl(2)` tells of the loopback device |
 //!
 //! # Locking
 //!
@@ -33,6 +35,8 @@ pub(crate) mod control_message;
 mod create;
 pub(crate) mod datagrams;
 pub(crate) mod inet;
+mod interface;
+pub(crate) mod netlink;
 pub(crate) mod options;
 pub(crate) mod socket;
 pub(crate) mod unix;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::Take;
 use super::unix::UnixSocket;
-use super::{Ancillary, SocketAddress, SocketOptions, Ucred};
+use super::{Ancillary, SocketAddress, SocketOptions, Ucred, interface};
 use crate::context::{Because, SyscallCx};
 use crate::error::{Errno, Fail, SyscallResult, fail};
 use crate::event::{Events, WaitQueue};
@@ -204,11 +204,6 @@ pub(crate) trait Socket: Send + Sync + Debug {
 
     /// Returns how many bytes were sent and not received (`SIOCOUTQ`).
     fn pending_bytes(&self) -> Result<usize, Errno>;
-
-    /// Carries out an `ioctl(2)` that only this family has.
-    fn ioctl(&self, _cx: &mut SyscallCx<'_>, _request: u32, _arg: Address) -> SyscallResult {
-        Err(fail(errno::ENOTTY, "not a request of this socket"))
-    }
 }
 
 /// A socket as an open file.
@@ -276,7 +271,7 @@ impl FileOps for SocketFile {
         let bytes = match request {
             ioctl::FIONREAD => self.socket.readable_bytes().because("not connected")?,
             SIOCOUTQ => self.socket.pending_bytes().because("not connected")?,
-            _ => return self.socket.ioctl(cx, request, arg),
+            _ => return interface::ioctl(cx, request, arg),
         };
         cx.memory().write(arg, &i32::try_from(bytes).unwrap_or(i32::MAX))?;
         Ok(().into())

@@ -10,10 +10,8 @@
 //! | [`ports`] | who has which port |
 //! | [`tcp`], [`udp`] | the sockets |
 //! | [`options`] | options of the levels of IP, IPv6 and TCP |
-//! | [`interface`] | what `ioctl(2)` tells of the loopback device (`netdevice(7)`) |
 
 mod endpoint;
-mod interface;
 mod options;
 mod ports;
 mod tcp;
@@ -22,7 +20,6 @@ mod tests;
 mod udp;
 
 pub(crate) use endpoint::Version;
-pub(crate) use interface::{LO_INDEX, LO_MTU, LO_NAME};
 pub(crate) use ports::Ports;
 pub(crate) use tcp::TcpSocket;
 pub(crate) use udp::UdpSocket;

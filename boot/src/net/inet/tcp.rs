@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 use super::endpoint::{self, Version};
 use super::options::InetOptions;
 use super::ports::{Binding, FIRST_UNPRIVILEGED, Ports};
-use super::{interface, protocol};
+use super::protocol;
 use crate::context::{Because, SyscallCx};
-use crate::error::{Errno, Fail, Restart, SyscallResult, fail};
+use crate::error::{Errno, Fail, Restart, fail};
 use crate::event::{Events, WaitQueue};
 use crate::fs::Sink;
 use crate::net::backlog::Backlog;
@@ -20,7 +20,6 @@ use crate::net::options::Switches;
 use crate::net::socket::Shutdown;
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType};
 use crate::prelude::errno;
-use crate::syscall::Address;
 use crate::task::Capabilities;
 
 /// A TCP socket.
@@ -373,10 +372,6 @@ impl Socket for TcpSocket {
             Some(Role::Connected(connection)) => Ok(connection.sends.pending_bytes()),
             None => Ok(0),
         }
-    }
-
-    fn ioctl(&self, cx: &mut SyscallCx<'_>, request: u32, arg: Address) -> SyscallResult {
-        interface::ioctl(cx, request, arg)
     }
 }
 

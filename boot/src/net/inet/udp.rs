@@ -8,9 +8,9 @@ use cloister_sync::{Lock, class};
 use super::endpoint::{self, Version};
 use super::options::InetOptions;
 use super::ports::{Binding, Ports};
-use super::{interface, protocol, tcp};
+use super::{protocol, tcp};
 use crate::context::{Because, SyscallCx};
-use crate::error::{Errno, Fail, SyscallResult, fail};
+use crate::error::{Errno, Fail, fail};
 use crate::event::{Events, WaitQueue};
 use crate::fs::Sink;
 use crate::net::channel::Take;
@@ -18,7 +18,6 @@ use crate::net::datagrams::{Datagram, Datagrams, Limits};
 use crate::net::socket::Shutdown;
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType};
 use crate::prelude::errno;
-use crate::syscall::Address;
 
 /// The most bytes of a datagram: what an IP packet holds, without the headers.
 const MAX_DATAGRAM: usize = 65507;
@@ -233,10 +232,6 @@ impl Socket for UdpSocket {
 
     fn pending_bytes(&self) -> Result<usize, Errno> {
         Ok(0)
-    }
-
-    fn ioctl(&self, cx: &mut SyscallCx<'_>, request: u32, arg: Address) -> SyscallResult {
-        interface::ioctl(cx, request, arg)
     }
 }
 

@@ -11,16 +11,19 @@ use crate::prelude::errno;
 use crate::syscall::Address;
 
 /// The device's name.
-pub(crate) const LO_NAME: &[u8] = b"lo";
+pub(super) const LO_NAME: &[u8] = b"lo";
 /// The device's number.
-pub(crate) const LO_INDEX: i32 = 1;
+pub(super) const LO_INDEX: i32 = 1;
 /// The largest packet that it would take, in bytes.
-pub(crate) const LO_MTU: i32 = 65536;
+pub(super) const LO_MTU: i32 = 65536;
 
 /// `IFF_UP | IFF_LOOPBACK | IFF_RUNNING`.
-const LO_FLAGS: i16 = 0x1 | 0x8 | 0x40;
+pub(super) const LO_FLAGS: u16 = 0x1 | 0x8 | 0x40;
 /// `ARPHRD_LOOPBACK`.
-const LO_HARDWARE: u16 = 772;
+pub(super) const LO_HARDWARE: u16 = 772;
+
+/// The length of its queue, if it had one.
+pub(super) const LO_QUEUE_LEN: i32 = 1000;
 
 const SIOCGIFNAME: u32 = 0x8910;
 const SIOCGIFCONF: u32 = 0x8912;
@@ -120,7 +123,7 @@ pub(super) fn ioctl(cx: &SyscallCx<'_>, number: u32, arg: Address) -> SyscallRes
             request.set(&LO_HARDWARE.to_ne_bytes());
         }
         SIOCGIFINDEX => request.set(&LO_INDEX.to_ne_bytes()),
-        _ => request.set(&1000_i32.to_ne_bytes()),
+        _ => request.set(&LO_QUEUE_LEN.to_ne_bytes()),
     }
     cx.memory().write(arg, &request)?;
     Ok(().into())
