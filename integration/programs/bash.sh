@@ -27,17 +27,17 @@ echo "wait returned $(($? > 128))"
 wait
 # Job control: a stopped job, continued in the background, then waited for.
 set -m
-sleep 30 &
+sleep 30 & sleeper=$!
 kill -STOP %sleep
-until [[ $(< /proc/$!/stat) == *') T '* ]]; do sleep 0.02; done
+until [[ $(< /proc/$sleeper/stat) == *') T '* ]]; do sleep 0.02; done
 sleep 0.1
-jobs %sleep | sed 's/  */ /g'
+jobs %sleep | sed 's/^\[[0-9]*\]//; s/  */ /g'
 bg %sleep > /dev/null
-until [[ $(< /proc/$!/stat) == *') S '* ]]; do sleep 0.02; done
+until [[ $(< /proc/$sleeper/stat) == *') S '* ]]; do sleep 0.02; done
 sleep 0.1
 jobs -r | wc -l
 kill %sleep
-wait %sleep
+wait $sleeper
 echo "job ended with $?"
 (exit 5) & wait $!
 echo "background $?"

@@ -7,6 +7,7 @@
 //!
 //! Errors are `anyhow`'s here: nothing but people reads them.
 
+pub mod bench;
 pub mod bundle;
 pub mod exclusive;
 pub mod guest;

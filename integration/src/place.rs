@@ -1,6 +1,6 @@
 //! Where a program is run: natively, inside Cloister, inside another runtime.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -24,6 +24,18 @@ pub enum Place {
     Crun,
     /// Inside gVisor, on the named platform.
     Runsc(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Native => write!(f, "native"),
+            Place::Cloister(None) => write!(f, "cloister"),
+            Place::Cloister(Some(platform)) => write!(f, "cloister {platform}"),
+            Place::Crun => write!(f, "crun"),
+            Place::Runsc(platform) => write!(f, "runsc {platform}"),
+        }
+    }
 }
 
 impl Place {

@@ -1,0 +1,10 @@
+//! What Cloister costs beside native Linux, `crun` and gVisor, measured interleaved in one run on one machine.
+//!
+//! Ratios are what counts: every round runs each place once, so that whatever else the machine does meets all alike.
+//! Start-up is `run` of a bundle from the call to its end: create, start, wait and delete.
+
+mod measure;
+mod report;
+
+pub use measure::{Options, measure};
+pub use report::{Report, Row, Unit};
