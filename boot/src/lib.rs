@@ -14,6 +14,7 @@
 //! | [`net`] | sockets |
 //! | [`event`] | readiness and wait queues |
 //! | [`time`] | clocks |
+//! | [`tty`] | terminals |
 //! | [`security`] | what the process denies itself |
 //! | [`control`] | the control server, and the containers |
 
@@ -37,6 +38,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod time;
+mod tty;
 
 /// Runs `cloister-boot`.
 pub fn main() -> std::process::ExitCode {

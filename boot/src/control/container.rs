@@ -8,9 +8,7 @@ use cloister_proto::control::{ContainerState, ErrorKind, ExitStatus as Reply, Fa
 use cloister_sync::{Lock, class};
 
 use super::connection::ControlConnection;
-use super::process;
 use crate::fs::FsContext;
-use crate::fs::host::Terminal;
 use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
 
 /// Who is to be told about the end of a process.
@@ -45,8 +43,6 @@ pub(crate) struct Container {
     pub(crate) fs: Arc<FsContext>,
     /// The names of the machine.
     pub(crate) uts: Arc<UtsNamespace>,
-    /// The terminal among its standard files.
-    pub(super) terminal: Option<Arc<Terminal>>,
     life: Lock<Life, { class::CONTAINER }>,
 }
 
@@ -70,8 +66,7 @@ impl Container {
     /// Makes a container that was not started.
     pub(super) fn new(id: String, spec: ContainerSpec, first: Arc<Task>) -> Self {
         let (fs, uts) = (first.fs(), first.uts());
-        let terminal = first.files().and_then(|files| process::terminal(&files));
-        Self { id, spec, fs, uts, terminal, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
+        Self { id, spec, fs, uts, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
     }
 
     /// Takes the first task, to be started by the caller.

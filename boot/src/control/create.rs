@@ -48,6 +48,7 @@ pub(super) fn create(
     let init = process::new_task(kernel, &new)?;
     let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
     mounts::populate(kernel, walker, &spec, &mut gofers)?;
+    process::name_terminals(&init);
     kernel.containers.add(Container::new(id, *spec, init))?;
     Ok(())
 }

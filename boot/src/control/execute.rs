@@ -38,6 +38,7 @@ pub(super) fn execute(
         spec: &request.process,
     };
     let task = process::new_task(kernel, &new)?;
+    process::name_terminals(&task);
     process::add_to_tree(kernel, &task);
     container.watch(task.tid());
     if let Err(failure) = process::execute(&task, &request.process) {

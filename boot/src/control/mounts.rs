@@ -8,6 +8,7 @@ use cloister_proto::control::Failure;
 
 use super::create::failed;
 use crate::error::Errno;
+use crate::fs::devpts::{self, DevptsOptions};
 use crate::fs::gofer::{GoferFs, Trust};
 use crate::fs::overlay::OverlayFs;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
@@ -112,10 +113,13 @@ fn new_mount(
             dev::populate(root.inode())?;
             simple(root, "devtmpfs")
         }
-        // Empty places until the kernel has these file systems.
-        MountKind::Devpts { .. } => {
-            simple(tmpfs(TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() }), "devpts")
+        MountKind::Devpts { ptmxmode, mode, gid } => {
+            let options =
+                DevptsOptions { mode: *mode, ptmx_mode: *ptmxmode, gid: *gid, ..DevptsOptions::default() };
+            let root = Dentry::new_root(devpts::Directory::new_root(options));
+            NewMount { options: options.to_string(), ..simple(root, "devpts") }
         }
+        // Empty places until the kernel has these file systems.
         MountKind::Mqueue => {
             simple(tmpfs(TmpfsOptions { mode: 0o1777, ..TmpfsOptions::default() }), "mqueue")
         }

@@ -9,7 +9,7 @@ use cloister_proto::control::{ErrorKind, Failure};
 use super::create::failed;
 use crate::error::{Fail, fail};
 use crate::fs::host::{HostStream, Terminal};
-use crate::fs::{FdFlags, FdTable, FileKind, Follow, FsContext, OpenFlags, Walker, host};
+use crate::fs::{FdFlags, FdTable, FileKind, Follow, FsContext, OpenFlags, Walker, devpts, host};
 use crate::kernel::Kernel;
 use crate::loader::{Arguments, Place, Program};
 use crate::mm::{MemoryLimits, Mm, Randomization};
@@ -18,6 +18,7 @@ use crate::signal::{SignalActions, TaskSignals};
 use crate::task::{
     self, Capabilities, Credentials, Process, Rlimit, Task, TaskParts, TaskRun, ThreadGroup, UtsNamespace,
 };
+use crate::tty::job_control;
 
 /// What a new process starts with.
 #[derive(Debug)]
@@ -78,8 +79,16 @@ pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc
     Ok(Task::new(Arc::clone(kernel), pid, Arc::new(group), parts, TaskSignals::default(), run))
 }
 
+/// Gives the terminals among a process' standard files names in the devpts of the container.
+pub(super) fn name_terminals(task: &Task) {
+    let owner = task.credentials();
+    if let Some(files) = task.files() {
+        devpts::adopt_terminals(&task.fs(), &files, (owner.uid, owner.gid));
+    }
+}
+
 /// Returns the terminal among a process' standard input, output and error.
-pub(super) fn terminal(files: &FdTable) -> Option<Arc<Terminal>> {
+fn terminal(files: &FdTable) -> Option<Arc<Terminal>> {
     (0..3).find_map(|fd| files.get(fd)?.ops_as::<HostStream>()?.terminal().cloned())
 }
 
@@ -102,7 +111,7 @@ pub(super) fn add_to_tree(kernel: &Kernel, task: &Arc<Task>) {
         has_executed: true,
     });
     if let Some(terminal) = task.files().and_then(|files| terminal(&files)) {
-        terminal.control(pid, pid);
+        job_control::control(kernel, terminal, pid);
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cloister_proto::control::{ErrorKind, Failure, Signal as Request, SignalTarget};
 
-use super::Container;
 use crate::kernel::Kernel;
 use crate::signal::{self, Signal};
-use crate::task::{Pid, Process};
+use crate::task::Process;
+use crate::tty::job_control;
 
 /// Sends a signal into a container.
 pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> {
@@ -17,16 +17,15 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
     })?;
     let init = container.init();
     let is_alive = |process: &Process| process.zombie.is_none();
+    // Before the tree is locked.
+    let foreground = job_control::foreground_of(kernel, init).unwrap_or(init);
     let groups: Vec<_> = {
         let tree = kernel.processes.lock();
         let wanted: Box<dyn Fn(&Process) -> bool> = match request.target {
             SignalTarget::Init => Box::new(|process| process.group.tgid() == init),
             SignalTarget::All => Box::new(|_| true),
             SignalTarget::Process(pid) => Box::new(move |process| process.group.tgid() == pid),
-            SignalTarget::ForegroundGroup => {
-                let group = foreground_group(&container).unwrap_or(init);
-                Box::new(move |process| process.process_group == group)
-            }
+            SignalTarget::ForegroundGroup => Box::new(move |process| process.process_group == foreground),
         };
         tree.processes().filter(|p| is_alive(p) && wanted(p)).map(|p| Arc::clone(&p.group)).collect()
     };
@@ -38,9 +37,4 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
         signal::send_from_outside(kernel, &group, signal);
     }
     Ok(())
-}
-
-/// Returns the foreground process group of the container's terminal.
-fn foreground_group(container: &Container) -> Option<Pid> {
-    container.terminal.as_ref()?.foreground(container.init())
 }

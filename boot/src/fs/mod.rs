@@ -3,6 +3,7 @@
 pub(crate) mod anon;
 mod byte_ring;
 pub(crate) mod dev;
+pub(crate) mod devpts;
 pub(crate) mod gofer;
 pub(crate) mod host;
 mod kernfs;

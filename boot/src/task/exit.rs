@@ -6,6 +6,7 @@ use super::{ExitStatus, Pid, Task, ThreadGroup, Tree, futex};
 use crate::context::SyscallCx;
 use crate::event::Events;
 use crate::signal;
+use crate::tty::job_control;
 
 /// Makes all tasks of the caller's group end with `status`, unless they end with another already, and ends the caller.
 pub(crate) fn exit_group(cx: &mut SyscallCx<'_>, status: ExitStatus) {
@@ -80,6 +81,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     process.uid = cx.task.credentials().uid;
     process.name = cx.task.name();
     let parent = process.parent;
+    job_control::on_process_exit(&mut tree, group.tgid());
     signal::wake_orphaned_groups(&tree, &held_groups);
     drop(tree);
 

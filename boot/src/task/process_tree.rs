@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Task, ThreadGroup};
 use crate::signal::Signal;
+use crate::tty::Sessions;
 
 /// An id of a task, a thread group, a process group or a session.
 pub(crate) type Pid = i32;
@@ -88,6 +89,7 @@ pub(crate) struct Tree {
     last_pid: Pid,
     tasks: BTreeMap<Pid, Arc<Task>>,
     processes: BTreeMap<Pid, Process>,
+    sessions: Sessions,
 }
 
 /// All tasks and processes of the sandbox.
@@ -230,6 +232,16 @@ impl Tree {
     /// Returns all processes, zombies included, in the order of their ids.
     pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
+    }
+
+    /// Returns which terminal controls which session.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Returns which terminal controls which session, to be changed.
+    pub(crate) fn sessions_mut(&mut self) -> &mut Sessions {
+        &mut self.sessions
     }
 
     /// Returns all living tasks in the order of their ids.

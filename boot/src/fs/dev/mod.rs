@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `null`, `zero`, `full` | `null.rs`, `zero.rs` |
 //! | `random`, `urandom` | `random.rs` |
-//! | `tty` | `tty.rs` |
+//! | `tty`, `console` | `tty.rs` |
+//! | `ptmx` | [`devpts`] |
 
 mod nodes;
 mod null;
@@ -15,7 +16,7 @@ mod zero;
 pub(crate) use nodes::populate;
 
 use crate::error::{Fail, fail};
-use crate::fs::{FileOps, OpenCx};
+use crate::fs::{FileOps, OpenCx, devpts};
 use crate::prelude::errno;
 
 /// The major number of memory devices.
@@ -34,7 +35,10 @@ pub(crate) fn open_char(device: (u32, u32), cx: &OpenCx<'_>) -> Result<Box<dyn F
         (MEM_MAJOR, 5) => Ok(Box::new(zero::Zero::endless())),
         (MEM_MAJOR, 7) => Ok(Box::new(zero::Zero::full())),
         (MEM_MAJOR, 8 | 9) => Ok(Box::new(random::Random)),
-        (TTYAUX_MAJOR, 0) => tty::open(cx),
+        (TTYAUX_MAJOR, 0 | 1) => tty::open(cx),
+        (TTYAUX_MAJOR, 2) => devpts::open_ptmx(cx),
+        // As in Linux: terminals are opened in devpts only, by whatever names.
+        (136..=143, _) => Err(fail(errno::EIO, "a terminal outside of devpts")),
         _ => Err(fail(errno::ENXIO, "there is no such device")),
     }
 }

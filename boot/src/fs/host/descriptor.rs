@@ -140,11 +140,6 @@ impl HostDescriptor {
     pub(crate) fn readable_bytes(&self) -> Result<u64, Errno> {
         rustix::io::ioctl_fionread(&self.fd).map_err(to_errno)
     }
-
-    /// Wakes those who wait, for a reason that the host does not know.
-    pub(super) fn wake(&self) {
-        self.queue.wake(Events::READABLE | Events::WRITABLE);
-    }
 }
 
 impl HostEvents for HostDescriptor {

@@ -11,12 +11,13 @@ use crate::event::{Events, WaitQueue};
 use crate::fs::{FileCx, FileOps, OpenFile, Sink, Source};
 use crate::prelude::errno;
 use crate::syscall::Address;
+use crate::tty::{self, job_control};
 
 /// How much is moved at once at most.
 const MAX_TRANSFER: usize = 64 << 10;
 
 /// A pipe, a socket, a terminal or another device of the host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HostStream {
     descriptor: Arc<HostDescriptor>,
     terminal: Option<Arc<Terminal>>,
@@ -45,7 +46,8 @@ impl FileOps for HostStream {
 
     fn read(&self, cx: &FileCx<'_>, into: &mut dyn Sink) -> Result<usize, Errno> {
         if let Some(terminal) = &self.terminal {
-            terminal.check_read(cx.task)?;
+            let terminal: Arc<dyn tty::Terminal> = Arc::clone(terminal) as Arc<_>;
+            job_control::check_read(cx.task, &terminal)?;
         }
         let mut bytes = vec![0; into.remaining().min(MAX_TRANSFER)];
         let len = match (self.descriptor.read(&mut bytes), &self.terminal) {
@@ -57,7 +59,8 @@ impl FileOps for HostStream {
 
     fn write(&self, cx: &FileCx<'_>, from: &mut dyn Source) -> Result<usize, Errno> {
         if let Some(terminal) = &self.terminal {
-            terminal.check_write(cx.task)?;
+            let terminal: Arc<dyn tty::Terminal> = Arc::clone(terminal) as Arc<_>;
+            job_control::check_write(cx.task, &terminal)?;
         }
         let mut bytes = vec![0; from.remaining().min(MAX_TRANSFER)];
         let len = from.read(&mut bytes)?;
@@ -72,14 +75,14 @@ impl FileOps for HostStream {
         self.descriptor.queue()
     }
 
-    fn ioctl(&self, cx: &mut SyscallCx<'_>, _file: &OpenFile, request: u32, arg: Address) -> SyscallResult {
+    fn ioctl(&self, cx: &mut SyscallCx<'_>, file: &OpenFile, request: u32, arg: Address) -> SyscallResult {
         if request == ioctl::FIONREAD {
             let bytes = self.descriptor.readable_bytes().because("the host can't tell")?;
             cx.memory().write(arg, &i32::try_from(bytes).unwrap_or(i32::MAX))?;
             return Ok(().into());
         }
         match &self.terminal {
-            Some(terminal) => terminal.ioctl(cx, request, arg),
+            Some(terminal) => terminal.ioctl(cx, file, request, arg),
             None => Err(fail(errno::ENOTTY, "not a terminal")),
         }
     }

@@ -73,6 +73,12 @@ pub(crate) trait FileOps: Any + Send + Sync + Debug {
         None
     }
 
+    /// Returns what a read gives that has waited for as long as [`FileOps::wait_limit`] says: `EAGAIN`, except for
+    /// terminals, where that is an end of the input (`termios(3)`, `VTIME`).
+    fn read_in_vain(&self) -> Result<usize, Errno> {
+        Err(errno::EAGAIN)
+    }
+
     /// Reads at `offset`. Returns 0 at the end.
     fn read_at(&self, _cx: &FileCx<'_>, _offset: u64, _into: &mut dyn Sink) -> Result<usize, Errno> {
         Err(errno::EINVAL)

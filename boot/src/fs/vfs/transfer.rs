@@ -103,8 +103,10 @@ fn read_stream(
         return cx.block_on(queue, Events::READABLE, None, Restart::Sys, attempt);
     }
     let deadline = cx.deadline(limit);
-    let result = cx.block_on(queue, Events::READABLE, deadline, Restart::Sys, attempt);
-    result.map_err(not_restarted)
+    match cx.block_on(queue, Events::READABLE, deadline, Restart::Sys, attempt) {
+        Err(failure) if failure.is(errno::EAGAIN) => Ok(file.ops().read_in_vain()?),
+        result => result.map_err(not_restarted),
+    }
 }
 
 /// Turns the interruption of a wait with a limit into `EINTR` (`signal(7)`, "Interruption of system calls").

@@ -10,6 +10,7 @@ use crate::fs::proc::stat::ticks;
 use crate::prelude::errno;
 use crate::signal;
 use crate::task::Task;
+use crate::tty::job_control;
 
 /// The size of a page in bytes.
 const PAGE: u64 = 4096;
@@ -44,13 +45,20 @@ fn cpu_time(subject: &Subject) -> CpuTime {
 pub(super) fn text(subject: &Subject, _reader: &Task) -> Result<Vec<u8>, Errno> {
     let group = subject.group()?;
     let task = subject.task().ok();
-    let (parent, process_group, session, threads, exit_signal, zombie_name) = {
+    let (parent, process_group, session, threads, exit_signal, zombie_name, (terminal, foreground)) = {
         let tree = subject.kernel.processes.lock();
         let p = tree.process(subject.tgid).ok_or(errno::ESRCH)?;
-        (p.parent, p.process_group, p.session, p.tasks.len().max(1), p.exit_signal, p.name.clone())
+        (
+            p.parent,
+            p.process_group,
+            p.session,
+            p.tasks.len().max(1),
+            p.exit_signal,
+            p.name.clone(),
+            job_control::for_stat(tree.sessions(), p.session),
+        )
     };
     let name = task.as_ref().map_or(zombie_name, |task| task.name());
-    let (terminal, foreground) = (0, -1);
     let (time, children) = (cpu_time(subject), group.state().children_time);
     let started = task.as_ref().map(|task| task.started()).unwrap_or_default();
     let age = subject.kernel.clock.monotonic().saturating_duration_since(started);
