@@ -40,10 +40,11 @@ pub(super) struct NewProcess<'a> {
 /// `Os` if one of them can't be used.
 pub(super) fn stdio(kernel: &Arc<Kernel>, descriptors: Vec<OwnedFd>) -> Result<Arc<FdTable>, Failure> {
     let files = FdTable::default();
-    let flags = [OpenFlags::empty(), OpenFlags::WRITE_ONLY, OpenFlags::WRITE_ONLY];
-    for (number, (descriptor, flags)) in descriptors.into_iter().zip(flags).enumerate() {
+    for (number, descriptor) in descriptors.into_iter().enumerate() {
         let what = || format!("use the descriptor given as {number}");
-        let file = host::open_stdio(kernel, descriptor, flags).map_err(|errno| failed(what(), errno))?;
+        // With the access that the caller's have: a terminal is open for reading and writing on all three.
+        let file = host::open_stdio(kernel, descriptor, OpenFlags::empty())
+            .map_err(|errno| failed(what(), errno))?;
         files.add(file, FdFlags::empty(), 3).map_err(|errno| failed(what(), errno))?;
     }
     Ok(Arc::new(files))
