@@ -5,14 +5,11 @@ use super::{Address, Fd, Size, UInt};
 use crate::context::SyscallCx;
 use crate::error::{Fail, Restart, SyscallResult, fail};
 use crate::event::Events;
-use crate::fs::{At, FileCx, FileKind, OpenFile, OpenFlags, TransferFlags, transfer};
+use crate::fs::{At, FileCx, FileKind, OpenFile, OpenFlags, TransferFlags, transfer, with_scratch};
 use crate::prelude::{Arc, errno};
 
 /// The most bytes that one call moves: others want the worker too, and callers go on where a call has ended.
 const MAX_CALL: usize = 16 << 20;
-
-/// How many bytes are moved at a time.
-const CHUNK: usize = 128 << 10;
 
 /// Handles `sendfile(out_fd, in_fd, offset, count)`. Less than `count` may be moved (`sendfile(2)`, "Notes").
 pub(super) fn sys_sendfile(
@@ -106,25 +103,19 @@ fn copy(
 ) -> Result<usize, Fail> {
     let count = count.min(MAX_CALL);
     let start = from.start(input);
-    let mut buffer = vec![0; count.min(CHUNK)];
     let mut moved = 0;
     let mut failure = None;
     while moved < count {
-        let room = buffer.len().min(count - moved);
-        let mut part = buffer.get_mut(..room).unwrap_or_default();
         let at = At::Offset(start.saturating_add(moved as u64));
-        let read = transfer::read_at(&FileCx { task: cx.task, file: input }, &mut part, at);
-        let written = match read.map_err(Fail::from) {
-            Ok(0) => break,
-            Ok(read) => {
-                write(cx, buffer.get(..read).unwrap_or_default(), moved).map(|written| (read, written))
-            }
-            Err(failed) => Err(failed),
-        };
-        match written {
+        let step = with_scratch(count - moved, |mut part| {
+            let read = transfer::read_at(&FileCx { task: cx.task, file: input }, &mut &mut *part, at)?;
+            part = part.get_mut(..read).unwrap_or_default();
+            if part.is_empty() { Ok((0, 0)) } else { write(cx, part, moved).map(|written| (read, written)) }
+        });
+        match step {
             Ok((read, written)) => {
                 moved += written;
-                if written < read {
+                if written < read || read == 0 {
                     break;
                 }
             }

@@ -7,7 +7,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, SeekFrom};
 
 use super::Seals;
 use crate::error::Errno;
-use crate::fs::{Sink, Source, Whence};
+use crate::fs::{Sink, Source, Whence, with_scratch};
 use crate::prelude::{errno, uapi};
 
 /// The most bytes of a file that are kept in the kernel's own memory.
@@ -15,9 +15,6 @@ pub(super) const INLINE_MAX: u64 = 64 << 10;
 
 /// The size of a page in bytes: the unit in which memory is used.
 pub(super) const PAGE: u64 = 4096;
-
-/// How many bytes are copied at a time between the guest and a memfd.
-const CHUNK: usize = 128 << 10;
 
 /// The contents of a regular file.
 #[derive(Debug)]
@@ -69,17 +66,16 @@ impl Data {
     }
 
     /// Moves the contents to a memfd, if they are in none, and returns it.
-    pub(super) fn move_to_host(&mut self) -> Result<&Arc<OwnedFd>, Errno> {
+    pub(super) fn move_to_host(&mut self) -> Result<Arc<OwnedFd>, Errno> {
         if let Storage::Inline(bytes) = &mut self.storage {
             let fd = rustix::fs::memfd_create(c"tmpfs", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
                 .map_err(host)?;
-            let bytes = std::mem::take(bytes);
-            write_all(&fd, &bytes, 0)?;
+            write_all(&fd, bytes, 0)?;
             self.storage = Storage::Host(Arc::new(fd), bytes.len() as u64);
             self.seal_host()?;
         }
         match &self.storage {
-            Storage::Host(fd, _) => Ok(fd),
+            Storage::Host(fd, _) => Ok(Arc::clone(fd)),
             Storage::Inline(_) => Err(errno::EIO),
         }
     }
@@ -96,15 +92,14 @@ impl Data {
                     None => Ok(0),
                 }
             }
-            Storage::Host(fd, _) => {
-                let mut buffer = vec![0; len.min(CHUNK)];
+            Storage::Host(fd, _) => with_scratch(len, |buffer| {
                 copy_in_chunks(len, |done| {
                     let room = buffer.len().min(len - done);
                     let part = buffer.get_mut(..room).unwrap_or_default();
                     let read = rustix::io::pread(fd, &mut *part, offset + done as u64).map_err(host)?;
                     into.write(part.get(..read).unwrap_or_default())
                 })
-            }
+            }),
         }
     }
 
@@ -121,14 +116,21 @@ impl Data {
         {
             return write_inline(bytes, offset, from, len);
         }
-        let fd = Arc::clone(self.move_to_host()?);
-        let mut buffer = vec![0; len.min(CHUNK)];
-        let written = copy_in_chunks(len, |done| {
-            let room = buffer.len().min(len - done);
-            let part = buffer.get_mut(..room).unwrap_or_default();
-            let read = from.read(part)?;
-            write_all(&fd, part.get(..read).unwrap_or_default(), offset + done as u64)?;
-            Ok(read)
+        let fd = match (self.move_to_host(), &mut self.storage) {
+            // The host gives no more descriptors: as long as there are no holes, the kernel's own memory does too.
+            (Err(errno::EMFILE | errno::ENFILE), Storage::Inline(bytes)) if offset <= size + PAGE => {
+                return write_inline(bytes, offset, from, len);
+            }
+            (moved, _) => moved?,
+        };
+        let written = with_scratch(len, |buffer| {
+            copy_in_chunks(len, |done| {
+                let room = buffer.len().min(len - done);
+                let part = buffer.get_mut(..room).unwrap_or_default();
+                let read = from.read(part)?;
+                write_all(&fd, part.get(..read).unwrap_or_default(), offset + done as u64)?;
+                Ok(read)
+            })
         })?;
         if let Storage::Host(_, size) = &mut self.storage {
             *size = (*size).max(offset + written as u64);
@@ -153,7 +155,7 @@ impl Data {
             return Ok(());
         }
         let fd = self.move_to_host()?;
-        rustix::fs::ftruncate(fd, size).map_err(host)?;
+        rustix::fs::ftruncate(&fd, size).map_err(host)?;
         if let Storage::Host(_, known) = &mut self.storage {
             *known = size;
         }
@@ -180,10 +182,10 @@ impl Data {
         if zeroes {
             // The host's memory files have no FALLOC_FL_ZERO_RANGE: a hole, with new space in it.
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            rustix::fs::fallocate(fd, hole, offset, len).map_err(host)?;
+            rustix::fs::fallocate(&fd, hole, offset, len).map_err(host)?;
         }
         let flags = FallocateFlags::from_bits_retain(mode & !uapi::FALLOC_FL_ZERO_RANGE);
-        rustix::fs::fallocate(fd, flags, offset, len).map_err(host)?;
+        rustix::fs::fallocate(&fd, flags, offset, len).map_err(host)?;
         if let Storage::Host(_, size) = &mut self.storage
             && grows
         {

@@ -228,7 +228,7 @@ impl TmpfsInode {
 
     /// Returns the memfd with the contents, for a mapping.
     pub(super) fn map(&self) -> Result<Arc<OwnedFd>, Errno> {
-        self.with_data(|data| data.move_to_host().map(Arc::clone))
+        self.with_data(|data| data.move_to_host())
     }
 
     /// Adds an entry to this directory.

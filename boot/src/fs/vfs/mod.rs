@@ -31,6 +31,7 @@ mod open_file;
 mod path;
 pub(crate) mod permission;
 mod resolve;
+mod scratch;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transfer;
@@ -57,5 +58,6 @@ pub(crate) use open_file::{AsyncOwner, OpenFile, OpenFlags};
 pub(crate) use path::Path;
 pub(crate) use permission::Access;
 pub(crate) use resolve::{Follow, Last, LastName, Resolve, Target, Walker};
+pub(crate) use scratch::with_scratch;
 pub(crate) use transfer::{At, TransferFlags};
 pub(crate) use vfs::{Vfs, new_device_number};
