@@ -12,6 +12,7 @@
 //! | [`mm`] | address spaces, and access to guest memory |
 //! | [`fs`] | the virtual file system and the file systems below it |
 //! | [`net`] | sockets |
+//! | [`ipc`] | System V shared memory, semaphores and message queues |
 //! | [`event`] | readiness and wait queues |
 //! | [`time`] | clocks |
 //! | [`tty`] | terminals |
@@ -24,6 +25,7 @@ mod control;
 mod error;
 mod event;
 mod fs;
+mod ipc;
 mod kernel;
 mod loader;
 mod log;

@@ -39,6 +39,6 @@ macro_rules! areas {
 
 areas! {
     clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, poll, process, restart, signals,
-    threads, timers, unix_sockets, wait;
+    sysv, threads, timers, unix_sockets, wait;
     on_both_file_systems: files, inotify, locks, memory, metadata, names, pipes
 }

@@ -13,6 +13,7 @@ use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::fs::host::HostFiles;
+use crate::ipc::Ipc;
 use crate::loader::VdsoObject;
 use crate::net::Net;
 use crate::rand::random_uuid;
@@ -59,6 +60,8 @@ pub(crate) struct Kernel {
     pub(crate) vfs: Vfs,
     /// The futexes that somebody waits for.
     pub(crate) futexes: FutexTable,
+    /// The System V objects.
+    pub(crate) ipc: Ipc,
     /// The kernel's code in user space.
     pub(crate) vdso: VdsoObject,
     /// The tasks that were woken.
@@ -101,6 +104,7 @@ impl Kernel {
             containers: Containers::default(),
             vfs: Vfs::default(),
             futexes: FutexTable::default(),
+            ipc: Ipc::default(),
             vdso: VdsoObject::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),

@@ -73,6 +73,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     let group = Arc::clone(cx.group());
     group.timers.stop();
     let status = group.state().final_status();
+    kernel.ipc.on_process_exit(group.tgid());
     let mut tree = kernel.processes.lock();
     let held_groups = signal::groups_held(&tree, group.tgid());
     let (orphans, reaper) = reparent_children(&mut tree, group.tgid());

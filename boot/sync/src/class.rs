@@ -30,6 +30,8 @@ pub const UTS: u8 = 55;
 pub const FD_TABLE: u8 = 60;
 /// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.
 pub const FUTEX: u8 = 70;
+/// Protects the System V objects of one kind: shared memory, semaphores, message queues.
+pub const IPC: u8 = 75;
 /// Serialises renames of directories in the whole sandbox, as in Linux.
 pub const RENAME: u8 = 100;
 /// Serialises changes of one directory's names, and look-ups that the dentry cache can't answer.
