@@ -68,7 +68,8 @@ impl SyscallCx<'_> {
     /// Gives the caller other credentials. Those that can do more, or that are somebody else's, take away what only the
     /// one before has asked for (`prctl(2)`, `PR_SET_DUMPABLE` and `PR_SET_PDEATHSIG`).
     pub(crate) fn set_credentials(&self, new: Credentials) {
-        let old = std::mem::replace(&mut self.task.parts().credentials, Arc::new(new.clone()));
+        let new = Arc::new(new);
+        let old = std::mem::replace(&mut self.task.parts().credentials, Arc::clone(&new));
         let ids = |who: &Credentials| [who.euid, who.egid, who.fsuid, who.fsgid];
         if ids(&old) != ids(&new) || !old.permitted.contains(new.permitted) {
             let mut attributes = self.task.attributes.lock();

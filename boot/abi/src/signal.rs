@@ -209,7 +209,7 @@ pub const UC_STRICT_RESTORE_SS: u64 = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::mem::{offset_of, size_of};
+    use std::mem::offset_of;
 
     use super::*;
 

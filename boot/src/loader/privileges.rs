@@ -4,11 +4,7 @@
 use crate::error::{Fail, fail};
 use crate::fs::{Attributes, MountFlags, OpenFile};
 use crate::prelude::{errno, uapi};
-use crate::task::{Capabilities, Credentials};
-
-/// `SECBIT_NOROOT` and `SECBIT_KEEP_CAPS` of `capabilities(7)`.
-const SECBIT_NOROOT: u32 = 1;
-const SECBIT_KEEP_CAPS: u32 = 1 << 4;
+use crate::task::{Capabilities, Credentials, securebits};
 
 /// The name of the attribute that holds a file's capabilities.
 const CAPABILITY_XATTR: &[u8] = b"security.capability";
@@ -104,7 +100,7 @@ fn transform(
         is_effective = file.is_effective;
     }
     let only_effective_root = file.is_some() && new.uid != 0 && new.euid == 0;
-    if old.securebits & SECBIT_NOROOT == 0 && !only_effective_root {
+    if old.securebits & securebits::NO_ROOT == 0 && !only_effective_root {
         if new.euid == 0 || new.uid == 0 {
             new.permitted = old.bounding | old.inheritable;
         }
@@ -124,7 +120,7 @@ fn transform(
     }
     new.permitted |= new.ambient;
     new.effective = if is_effective { new.permitted } else { new.ambient };
-    new.securebits &= !SECBIT_KEEP_CAPS;
+    new.securebits &= !securebits::KEEP_CAPS;
 
     let grows = !new.ambient.contains(new.permitted);
     let is_secure = is_set_id || (new.uid != 0 && (is_effective || grows));

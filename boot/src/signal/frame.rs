@@ -37,7 +37,7 @@ impl Layout {
     /// Returns the layout of a frame for code with the stack pointer `sp`.
     fn new(sp: u64, fpu_bytes: u64, stack: &AltStack, flags: ActionFlags) -> Result<Self, Fail> {
         let top = if flags.contains(ActionFlags::ONSTACK) { stack.top_for(sp) } else { None };
-        let below = top.unwrap_or(sp.wrapping_sub(RED_ZONE_BYTES));
+        let below = top.unwrap_or_else(|| sp.wrapping_sub(RED_ZONE_BYTES));
         let fpu = below.wrapping_sub(fpu_bytes) & !63;
         // As after a call instruction: the stack pointer was aligned to 16 before the return address.
         let frame = (fpu.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
@@ -219,8 +219,8 @@ mod tests {
         assert!(stack.contains(layout.frame) && layout.fpu + 836 <= 0x10_2000);
         let nested = Layout::new(layout.frame - 256, 836, &stack, ActionFlags::ONSTACK).unwrap();
         assert!(nested.frame < layout.frame - 256 && stack.contains(nested.frame));
-        assert!(Layout::new(0x7fff_0000, 8192, &stack, ActionFlags::ONSTACK).is_err());
-        assert!(Layout::new(0x10_0400, 836, &stack, ActionFlags::empty()).is_err());
+        Layout::new(0x7fff_0000, 8192, &stack, ActionFlags::ONSTACK).expect_err("it has no room");
+        Layout::new(0x10_0400, 836, &stack, ActionFlags::empty()).expect_err("it has no room");
     }
 
     #[test]

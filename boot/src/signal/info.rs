@@ -80,16 +80,6 @@ impl SignalInfo {
         self
     }
 
-    /// Returns `si_pid`, or the id of the timer.
-    pub(crate) fn pid(&self) -> i32 {
-        low(self.fields[0]).cast_signed()
-    }
-
-    /// Returns `si_uid`, or the overrun of the timer.
-    pub(crate) fn uid(&self) -> u32 {
-        low(self.fields[0] >> 32)
-    }
-
     /// Returns it in the guest's form.
     pub(crate) fn to_raw(self) -> SigInfo {
         SigInfo {
@@ -111,6 +101,19 @@ impl SignalInfo {
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
 pub(super) const fn low(word: u64) -> u32 {
     word as u32
+}
+
+#[cfg(test)]
+impl SignalInfo {
+    /// Returns `si_pid`, or the id of the timer.
+    pub(super) fn pid(&self) -> i32 {
+        low(self.fields[0]).cast_signed()
+    }
+
+    /// Returns `si_uid`, or the overrun of the timer.
+    pub(super) fn uid(&self) -> u32 {
+        low(self.fields[0] >> 32)
+    }
 }
 
 #[cfg(test)]

@@ -36,18 +36,16 @@ mod stop;
 
 use mask::take_for;
 
-pub(crate) use action::{Action, ActionFlags, ActionTable, DefaultAction, Handler, SignalActions};
+pub(crate) use action::{Action, Handler, SignalActions};
 pub(crate) use alt_stack::AltStack;
 pub(crate) use child::{notify_parent_of_exit, on_parent_exit};
 pub(crate) use deliver::{BeforeUser, before_user, has_deliverable};
 pub(crate) use force::{force, on_exception, on_host_kill};
 pub(crate) use frame::pop as pop_frame;
-pub(crate) use info::{SI_KERNEL, SI_TIMER, SI_TKILL, SI_USER, SignalInfo};
+pub(crate) use info::{SI_TKILL, SignalInfo};
 pub(crate) use pending::{PendingSignals, Sent};
 pub(crate) use permission::check as check_permission;
-pub(crate) use send::{
-    Origin, Target, send, send_from_outside, send_to_group, send_to_process_group, send_to_task,
-};
+pub(crate) use send::{Origin, Target, send, send_from_outside, send_to_process_group, send_to_task};
 pub(crate) use set::{Signal, SignalSet};
 pub(crate) use signal_fd::SignalFd;
 pub(crate) use state::{GroupSignals, TaskSignals};

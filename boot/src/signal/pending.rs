@@ -34,11 +34,6 @@ impl PendingSignals {
         self.set
     }
 
-    /// Returns how many signals are queued.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Adds a signal. A standard signal that is pending already stays as it is, unless a timer sent it: a timer has one
     /// signal pending at most, and its own always.
     ///
@@ -74,7 +69,7 @@ impl PendingSignals {
         if !self.queue.iter().any(|other| other.signal == signal) {
             self.set.remove(signal);
         }
-        Some(info.unwrap_or(SignalInfo::new(signal, SI_USER)))
+        Some(info.unwrap_or_else(|| SignalInfo::new(signal, SI_USER)))
     }
 
     /// Discards all signals in `set`, and returns them.
@@ -117,7 +112,7 @@ mod tests {
             pending.push(user(10, pid), 10).unwrap();
             pending.push(user(40, pid), 10).unwrap();
         }
-        assert_eq!(pending.len(), 4);
+        assert_eq!(pending.queue.len(), 4);
         assert_eq!(pending.take(SignalSet::ALL).map(|info| info.pid()), Some(1));
         let pids: Vec<_> =
             std::iter::from_fn(|| pending.take(SignalSet::ALL)).map(|info| info.pid()).collect();

@@ -36,14 +36,6 @@ pub(crate) fn send_to_task(task: &Arc<Task>, info: SignalInfo) {
     }
 }
 
-/// Sends a signal of the kernel's to a process; nothing happens if it has ended. Locks as for [`send_to_task`].
-pub(crate) fn send_to_group(kernel: &Kernel, group: &ThreadGroup, info: SignalInfo) {
-    let tree = kernel.processes.lock();
-    if let Some(process) = tree.process(group.tgid()) {
-        let _ = send(&tree, process, Target::Group, info, Origin::Inside);
-    }
-}
-
 /// Sends a signal of the kernel's to all processes of a process group. Returns whether there are any. Locks as for
 /// [`send_to_task`].
 pub(crate) fn send_to_process_group(kernel: &Kernel, process_group: Pid, info: SignalInfo) -> bool {

@@ -48,8 +48,8 @@ macro_rules! signals {
         impl Signal {
             /// Returns its name without `SIG`; real-time signals have none.
             pub(crate) fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($number => Some(stringify!($name)),)*
+                match self {
+                    $(Self::$name => Some(stringify!($name)),)*
                     _ => None,
                 }
             }

@@ -28,7 +28,8 @@ struct SchedAttr {
     period: u64,
 }
 
-const SCHED_ATTR_SIZE: u32 = size_of::<SchedAttr>() as u32;
+/// `SCHED_ATTR_SIZE_VER0`.
+const SCHED_ATTR_SIZE: u32 = 48;
 /// `SCHED_FLAG_RESET_ON_FORK`.
 const FLAG_RESET_ON_FORK: u64 = 1;
 
@@ -67,7 +68,7 @@ pub(super) fn sys_sched_getaffinity(
     let all = CpuSet::first(cx.kernel().options.cpus);
     let bytes = thread(cx, tid)?.attributes.lock().scheduling.affinity.clone().unwrap_or(all).to_bytes();
     let is_large_enough = usize::try_from(size).is_ok_and(|size| size >= bytes.len());
-    if size % 8 != 0 || !is_large_enough {
+    if !size.is_multiple_of(8) || !is_large_enough {
         return Err(fail(errno::EINVAL, "`size` is too small or not a multiple of 8"));
     }
     cx.memory().write_bytes(mask, &bytes)?;
@@ -295,6 +296,6 @@ mod tests {
 
     #[test]
     fn sched_attr_has_its_first_size() {
-        assert_eq!(SCHED_ATTR_SIZE, 48);
+        assert_eq!(size_of::<SchedAttr>(), 48);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn sys_timer_create(
         Notify::Signal { signal: Signal::ALRM, value, thread: None }
     };
     let created = cx.group().timers.create(cx.kernel(), cx.group(), clock, cx.group().signal_limit(), |id| {
-        wanted.unwrap_or(default(id))
+        wanted.unwrap_or_else(|| default(id))
     });
     let created = created.ok_or(fail(errno::EAGAIN, "too many timers"))?;
     cx.memory().write(id, &created).inspect_err(|_| {

@@ -109,11 +109,6 @@ impl Rlimits {
         self.0.get(resource as usize).copied().unwrap_or(Rlimit::INFINITE)
     }
 
-    /// Returns the limit with Linux' number `resource`.
-    pub(crate) fn by_number(&self, resource: u32) -> Option<Rlimit> {
-        self.0.get(usize::try_from(resource).ok()?).copied()
-    }
-
     /// Sets the limit with Linux' number `resource`, if there is one. Returns whether there is.
     pub(crate) fn set_by_number(&mut self, resource: u32, limit: Rlimit) -> bool {
         let slot = usize::try_from(resource).ok().and_then(|index| self.0.get_mut(index));

@@ -39,7 +39,7 @@ impl Policy {
 }
 
 /// The most processors that a set can name.
-const MAX_CPUS: usize = 1024;
+const MAX_CPUS: u32 = 1024;
 
 /// A set of processors (`cpu_set_t`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,13 +53,13 @@ impl CpuSet {
             n @ 1..64 => Some((1 << n) - 1),
             64.. => Some(u64::MAX),
         };
-        Self((0..(MAX_CPUS / 64) as u32).map_while(bits).collect())
+        Self((0..MAX_CPUS / 64).map_while(bits).collect())
     }
 
     /// Takes a set from the guest's bytes; what they do not hold is not in it.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let word = |chunk: &[u8]| chunk.iter().rev().fold(0_u64, |word, byte| (word << 8) | u64::from(*byte));
-        Self(bytes.chunks(8).take(MAX_CPUS / 64).map(word).collect())
+        Self(bytes.chunks(8).take(MAX_CPUS as usize / 64).map(word).collect())
     }
 
     /// Returns the set in the guest's form.

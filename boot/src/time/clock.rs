@@ -10,14 +10,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Instant(u64);
 
 impl Instant {
-    /// A time that is never reached (in 584 years).
-    pub(crate) const NEVER: Self = Self(u64::MAX);
-
-    /// Returns the point that is `ns` nanoseconds after the clock's start.
-    pub(crate) const fn from_ns(ns: u64) -> Self {
-        Self(ns)
-    }
-
     /// Returns the nanoseconds since the clock's start.
     pub(crate) const fn as_ns(self) -> u64 {
         self.0

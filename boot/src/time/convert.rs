@@ -50,7 +50,7 @@ mod tests {
         for (sec, nsec) in [(-1, 0), (0, -1), (0, 1_000_000_000), (i64::MIN, i64::MAX)] {
             assert!(duration(Timespec { sec, nsec }).is_err_and(|failure| failure.is(errno::EINVAL)));
         }
-        assert!(duration_of_timeval(Timeval { sec: 0, usec: 1_000_000 }).is_err());
+        duration_of_timeval(Timeval { sec: 0, usec: 1_000_000 }).expect_err("a second is too much");
         let time = Timespec { sec: i64::MAX, nsec: 999_999_999 };
         assert_eq!(timespec(duration(time).unwrap()), time);
         assert_eq!(timeval(Duration::new(3, 4_999)), Timeval { sec: 3, usec: 4 });

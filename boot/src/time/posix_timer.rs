@@ -74,12 +74,12 @@ impl PosixTimer {
     ) -> Arc<Self> {
         let countdown = Countdown::new(clock);
         let image = PosixTimerImage { id, notify, countdown, is_queued: false, overrun: 0 };
-        Self::from_image(image, kernel, group)
+        Self::from_image(&image, kernel, group)
     }
 
     /// Makes a timer as it was saved; it is armed by [`PosixTimer::start`].
     pub(crate) fn from_image(
-        image: PosixTimerImage,
+        image: &PosixTimerImage,
         kernel: Weak<Kernel>,
         group: Weak<ThreadGroup>,
     ) -> Arc<Self> {
@@ -89,6 +89,7 @@ impl PosixTimer {
     }
 
     /// Returns its saved form.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> PosixTimerImage {
         let state = self.state.lock();
         let countdown = state.alarm.countdown;
@@ -97,6 +98,7 @@ impl PosixTimer {
     }
 
     /// Lets a timer that was made from an image run.
+    #[expect(dead_code, reason = "no checkpoint is read yet")]
     pub(crate) fn start(self: &Arc<Self>, kernel: &Kernel, tree: &Tree) {
         let now = self.now(kernel, tree);
         let mut state = self.state.lock();
@@ -222,6 +224,6 @@ mod tests {
         let image = timer.to_image();
         let bytes = serde_json::to_vec(&image).unwrap();
         let read: PosixTimerImage = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(PosixTimer::from_image(read, Weak::new(), Weak::new()).to_image(), image);
+        assert_eq!(PosixTimer::from_image(&read, Weak::new(), Weak::new()).to_image(), image);
     }
 }
