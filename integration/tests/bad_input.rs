@@ -64,7 +64,7 @@ mod tests {
     fn the_kernel_is_killed() -> Result<()> {
         with_session("the_kernel_is_killed", |session| {
             let done = run_and_kill(session, "cloister-boot")?;
-            assert_one_line(&done, &["sandbox"])
+            assert_one_line(&done, &["cloister-boot", "signal 9"])
         })
     }
 

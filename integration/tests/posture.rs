@@ -173,7 +173,14 @@ mod tests {
                 assert_powerless(stub)?;
                 assert_empty_root(stub)?;
                 let open = stub.descriptors()?;
-                ensure!(open.is_empty(), "process {} of the application has descriptors: {open:?}", stub.0);
+                // The socket by which the platform hands a stub the files that it is to map. The application can't name
+                // it to the host: none of its calls gets there.
+                let is_platforms = |target: &String| target.starts_with("socket:");
+                ensure!(
+                    open.len() <= 1 && open.values().all(is_platforms),
+                    "process {} of the application has descriptors: {open:?}",
+                    stub.0
+                );
             }
             Ok(())
         })

@@ -55,6 +55,8 @@ pub struct ProcessSpec {
     pub env: Vec<ByteString>,
     /// Absolute working directory.
     pub cwd: ByteString,
+    /// Whether the working directory is made if it does not exist.
+    pub create_cwd: bool,
     /// Credentials.
     pub user: User,
     /// Capability sets.

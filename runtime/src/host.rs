@@ -91,6 +91,7 @@ impl HostRequest {
                 args: self.args,
                 env: self.env,
                 cwd: self.cwd.into(),
+                create_cwd: false,
                 user: User { uid, gid, ..User::default() },
                 capabilities: Capabilities {
                     bounding: ALL_CAPABILITIES,

@@ -1,6 +1,7 @@
 //! The containers of the sandbox.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -8,6 +9,7 @@ use cloister_proto::control::{Done, ErrorKind, Failure, Response};
 use cloister_sync::{Lock, class};
 
 use super::container::{Container, Replier, to_reply};
+use super::file_server::FileServerWatch;
 use crate::kernel::Kernel;
 use crate::signal::{self, Signal};
 use crate::task::{ExitStatus, Pid};
@@ -17,7 +19,11 @@ use crate::task::{ExitStatus, Pid};
 pub(crate) struct Containers {
     table: Lock<Table, { class::CONTAINERS }>,
     exit_code: AtomicU8,
+    file_servers: Lock<Vec<Arc<FileServerWatch>>, { class::CONTAINERS }>,
 }
+
+/// The exit code of a sandbox that could not go on.
+const ABORTED: u8 = 128;
 
 #[derive(Debug, Default)]
 struct Table {
@@ -56,6 +62,27 @@ impl Containers {
     /// Returns the exit code of the root container, as shells tell it.
     pub(crate) fn exit_code(&self) -> u8 {
         self.exit_code.load(Ordering::Relaxed)
+    }
+
+    /// Watches over a connection to a gofer until the sandbox ends.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be watched.
+    pub(super) fn watch_file_server(
+        &self,
+        kernel: &Arc<Kernel>,
+        connection: &impl AsFd,
+    ) -> std::io::Result<()> {
+        let watch = FileServerWatch::start(kernel, connection)?;
+        self.file_servers.lock().push(watch);
+        Ok(())
+    }
+
+    /// Ends the sandbox, which can't go on.
+    pub(super) fn abort(&self, kernel: &Kernel) {
+        self.exit_code.store(ABORTED, Ordering::Relaxed);
+        kernel.finish();
     }
 
     /// Answers `replier` when a process of a container ends (`None`: its first one), or at once if it has.

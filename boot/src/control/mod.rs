@@ -13,6 +13,7 @@ mod containers;
 mod create;
 mod debug;
 mod execute;
+mod file_server;
 mod mounts;
 mod process;
 mod processes;

@@ -25,7 +25,7 @@ use crate::prelude::errno;
 ///
 /// `Os` if the gofer does not answer.
 pub(super) fn new_namespace(
-    kernel: &Kernel,
+    kernel: &Arc<Kernel>,
     root: &RootSpec,
     gofers: &mut impl Iterator<Item = OwnedFd>,
 ) -> Result<Arc<MountNamespace>, Failure> {
@@ -133,12 +133,13 @@ fn tmpfs(options: TmpfsOptions) -> Arc<Dentry> {
 
 /// Mounts what is behind the next gofer connection, under an overlay if that is asked for.
 fn gofer_mount(
-    kernel: &Kernel,
+    kernel: &Arc<Kernel>,
     gofers: &mut impl Iterator<Item = OwnedFd>,
     overlay: Overlay,
     trust: Trust,
 ) -> Result<NewMount, Errno> {
     let connection = gofers.next().ok_or(errno::EINVAL)?;
+    kernel.containers.watch_file_server(kernel, &connection)?;
     let lower = GoferFs::connect(connection, trust).map_err(|error| {
         tracing::error!(%error, "a gofer does not serve");
         errno::EIO

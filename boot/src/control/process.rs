@@ -151,7 +151,7 @@ pub(super) fn superuser() -> Credentials {
 ///
 /// `Execute` with the error number of `execve`; `Os` if there is no such working directory.
 pub(super) fn execute(task: &Arc<Task>, spec: &ProcessSpec) -> Result<(), Failure> {
-    enter_directory(task, &spec.cwd)?;
+    enter_directory(task, &spec.cwd, spec.create_cwd)?;
     let name = spec.args.first().map(|name| name.to_vec()).unwrap_or_default();
     let strings = |list: &[cloister_proto::ByteString]| list.iter().map(|string| string.to_vec()).collect();
     let arguments = Arguments { arguments: strings(&spec.args), environment: strings(&spec.env) };
@@ -159,7 +159,10 @@ pub(super) fn execute(task: &Arc<Task>, spec: &ProcessSpec) -> Result<(), Failur
     for path in candidates(&name, &arguments.environment) {
         let place = Place::Named { base: task.fs().cwd(), path: path.clone(), follow: Follow::Yes };
         let program = Program { place, path, path_vanishes: false };
-        match task.enter(|cx| task::start_program(cx, program, arguments.clone())) {
+        let shown = program.path.clone();
+        let ended = task.enter(|cx| task::start_program(cx, program, arguments.clone()));
+        task.kernel().strace.log_first_program(task, &shown, &arguments.arguments, ended.is_ok());
+        match ended {
             // As a shell: a directory without the program, or one that can't be searched, is passed over.
             Err(failure) if failure.is(errno::ENOENT) || failure.is(errno::ENOTDIR) => {}
             Err(failure) if failure.is(errno::EACCES) => result = Err(failure),
@@ -194,11 +197,11 @@ fn candidates(name: &[u8], environment: &[Vec<u8>]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b':').map(join).collect()
 }
 
-/// Makes `path` the current directory of a new task, and makes it first where it does not exist.
-fn enter_directory(task: &Arc<Task>, path: &[u8]) -> Result<(), Failure> {
+/// Makes `path` the current directory of a new task; with `create` it is made where it does not exist.
+fn enter_directory(task: &Arc<Task>, path: &[u8], create: bool) -> Result<(), Failure> {
     let root = task.fs().root();
     let found = match Walker::new(task).lookup(root, path, Follow::Yes) {
-        Err(errno::ENOENT) => {
+        Err(errno::ENOENT) if create => {
             let mut walker = Walker::with_credentials(task, Arc::new(superuser()));
             super::mounts::mount_point(&mut walker, path, FileKind::Directory)
         }

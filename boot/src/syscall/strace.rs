@@ -8,6 +8,7 @@ use super::Call;
 use super::table_x86_64::lookup;
 use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, SyscallResult};
+use crate::task::Task;
 
 /// The switch of the strace.
 #[derive(Debug)]
@@ -29,6 +30,18 @@ impl Strace {
     /// Returns whether calls are logged.
     pub(crate) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
+    }
+
+    /// Logs the execution of a process' first program, which no call asked for.
+    pub(crate) fn log_first_program(&self, task: &Task, path: &[u8], arguments: &[Vec<u8>], succeeded: bool) {
+        if !self.is_on() {
+            return;
+        }
+        let text = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
+        let arguments: Vec<String> = arguments.iter().map(|argument| text(argument)).collect();
+        let result = if succeeded { "0" } else { "-1" };
+        let (tid, path, arguments) = (task.tid(), text(path), arguments.join(", "));
+        tracing::info!(target: "strace", "[{tid}] execve(path={path}, argv=[{arguments}]) = {result}");
     }
 
     /// Logs a call that has ended, or has gone to sleep for the first time.

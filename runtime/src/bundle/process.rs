@@ -33,6 +33,7 @@ pub fn convert(process: &Process, field: &str) -> Result<ProcessSpec, BundleErro
         args: strings(&args),
         env: strings(process.env().as_deref().unwrap_or_default()),
         cwd: cwd.as_path().into(),
+        create_cwd: true,
         user: User {
             uid: user.uid(),
             gid: user.gid(),

@@ -51,12 +51,14 @@ pub(crate) fn open_fifo(
     flags: OpenFlags,
 ) -> Result<Box<dyn FileOps>, Fail> {
     let (pipe, access) = (pipe_of(&**inode), Access::of(flags));
-    let waits = !flags.contains(OpenFlags::NON_BLOCKING);
+    // A pipe that was found through /proc/PID/fd has had both of its ends.
+    let is_pipe = inode.file_system().type_name() == "pipefs";
+    let waits = !flags.contains(OpenFlags::NON_BLOCKING) && !is_pipe;
     let held = cx.run.held.take().and_then(|held| held.downcast::<Opening>().ok());
     let opening = match held {
         // The path may lead to another FIFO by now.
         Some(opening) if Arc::ptr_eq(opening.end.pipe(), &pipe) => opening,
-        _ if access == Access::Write && !waits && pipe.ends().0 == 0 => {
+        _ if access == Access::Write && !waits && !is_pipe && pipe.ends().0 == 0 => {
             return Err(fail(errno::ENXIO, "nobody reads the FIFO"));
         }
         _ => Box::new(Opening::new(inode, pipe, access)),

@@ -12,6 +12,7 @@ mod stat;
 mod sys;
 mod text;
 mod uptime;
+mod vmstat;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::text::KernelText;
-use super::{cpuinfo, loadavg, meminfo, pid, stat, sys, uptime};
+use super::{cpuinfo, loadavg, meminfo, pid, stat, sys, uptime, vmstat};
 use crate::error::Errno;
 use crate::fs::kernfs::{Content, Directory, Entry, KernFs, Link, StaticDirectory};
 use crate::fs::{FileKind, Inode};
@@ -28,10 +28,11 @@ impl Root {
     /// Makes the directory.
     pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
         let mut fixed = StaticDirectory::default();
-        let files: [(&'static str, Make); 12] = [
+        let files: [(&'static str, Make); 14] = [
             ("cmdline", |_| "cloister\n".to_owned()),
             ("cpuinfo", cpuinfo::text),
             ("devices", |_| DEVICES.to_owned()),
+            ("diskstats", |_| String::new()),
             ("filesystems", |_| FILE_SYSTEMS.to_owned()),
             ("interrupts", |_| String::new()),
             ("loadavg", loadavg::text),
@@ -41,6 +42,7 @@ impl Root {
             ("swaps", |_| "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned()),
             ("uptime", uptime::text),
             ("version", version),
+            ("vmstat", vmstat::text),
         ];
         for (inode, (name, make)) in (0x100..).zip(files) {
             fixed.add(name, inode, 0o444, KernelText::content(kernel, make));

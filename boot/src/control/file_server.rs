@@ -1,0 +1,41 @@
+//! The end of a container's file server.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::event::Events;
+use crate::kernel::{HostEvents, Kernel, Watch};
+
+/// A watch over a connection to a gofer: without its files a container can't go on, and should not stumble from error to
+/// error either.
+#[derive(Debug)]
+pub(super) struct FileServerWatch {
+    kernel: Weak<Kernel>,
+    watch: OnceLock<Watch>,
+}
+
+impl FileServerWatch {
+    /// Watches a connection for as long as the result lives.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be watched.
+    pub(super) fn start(kernel: &Arc<Kernel>, connection: &impl AsFd) -> std::io::Result<Arc<Self>> {
+        let this = Arc::new(Self { kernel: Arc::downgrade(kernel), watch: OnceLock::new() });
+        let watcher: Weak<dyn HostEvents> = Arc::downgrade(&this) as Weak<_>;
+        let watch = kernel.reactor.watch(connection.as_fd(), Events::RDHUP, watcher)?;
+        let _ = this.watch.set(watch);
+        Ok(this)
+    }
+}
+
+impl HostEvents for FileServerWatch {
+    fn on_host_events(&self, events: Events) {
+        if events.intersects(Events::RDHUP | Events::HUP | Events::ERR)
+            && let Some(kernel) = self.kernel.upgrade()
+        {
+            tracing::error!("a file server (cloister-gofer) has ended: its container can't go on");
+            kernel.containers.abort(&kernel);
+        }
+    }
+}
