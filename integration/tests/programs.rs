@@ -25,6 +25,7 @@ programs! {
     python: "python.py" in Dev,
     redis: "redis.sh" in Dev,
     sqlite: "sqlite.sh" in Dev,
+    volume: "volume.sh" in Dev,
 }
 
 /// Runs the script natively and inside, and compares what comes out.

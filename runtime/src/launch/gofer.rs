@@ -70,7 +70,6 @@ fn capabilities(readonly: bool) -> u64 {
             | CapabilitySet::DAC_OVERRIDE
             | CapabilitySet::FOWNER
             | CapabilitySet::FSETID
-            | CapabilitySet::MKNOD
             | CapabilitySet::SETFCAP;
     }
     kept.bits()
@@ -97,6 +96,6 @@ mod tests {
     #[test]
     fn readers_get_one_capability() {
         assert_eq!(capabilities(true), CapabilitySet::DAC_READ_SEARCH.bits());
-        assert_eq!(capabilities(false).count_ones(), 7);
+        assert_eq!(capabilities(false).count_ones(), 6);
     }
 }

@@ -271,7 +271,7 @@ mod tests {
             &[
                 "uid=0",
                 "pid=1",
-                "bounding=[0, 1, 2, 3, 4, 27, 31]",
+                "bounding=[0, 1, 2, 3, 4, 31]",
                 "no_new_privs=true",
                 "root=0,1",
                 "write=ReadOnlyFilesystem",
