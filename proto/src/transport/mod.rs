@@ -1,6 +1,6 @@
 //! Packets with descriptors between two processes on one host.
 //!
-//! A packet is one `SOCK_SEQPACKET` datagram: [`frame`]'s two header bytes, then the message. Descriptors travel beside
+//! A packet is one `SOCK_SEQPACKET` datagram: two header bytes (version and kind), then the message. Descriptors travel beside
 //! it by `SCM_RIGHTS`. A message that is larger than a packet is put into a sealed memory file, whose descriptor is the
 //! packet's last.
 
