@@ -134,11 +134,11 @@ fn collect(pipe: impl Read + Send + 'static) -> Collector {
     (reader, receive)
 }
 
-/// The collected text. A process that was left behind may still hold the pipe: it does not get to stall the test.
+/// The collected text. A container that was only created still holds the pipe: it does not get to stall the test.
 fn text_of((_reader, receive): Collector) -> String {
+    const SILENCE: Duration = Duration::from_millis(200);
     let mut bytes = Vec::new();
-    let until = Instant::now() + Duration::from_secs(2);
-    while let Ok(chunk) = receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    while let Ok(chunk) = receive.recv_timeout(SILENCE) {
         bytes.extend_from_slice(&chunk);
     }
     String::from_utf8_lossy(&bytes).into_owned()
