@@ -72,15 +72,16 @@ impl Foreground {
         client.start(Wait { id: id.to_string() }, &[])
     }
 
-    /// Waits for the container's end and passes signals on until then. `kernel` is the kernel's pidfd, if it is ours.
+    /// Waits for the container's end and passes signals on until then. `processes` are pidfds of the sandbox's processes
+    /// that are ours.
     ///
     /// # Errors
     ///
-    /// The kernel ends without telling how the container did.
+    /// The kernel, or another of the processes, ends before the container does.
     pub fn wait(
         &self,
         client: &mut Client,
-        kernel: Option<BorrowedFd<'_>>,
+        processes: &[BorrowedFd<'_>],
         id: &ContainerId,
         ticket: Ticket,
     ) -> Result<ExitStatus, ClientError> {
@@ -92,13 +93,16 @@ impl Foreground {
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN),
             ];
-            ready.extend(kernel.map(|kernel| PollFd::from_borrowed_fd(kernel, PollFlags::IN)));
+            ready.extend(processes.iter().map(|process| PollFd::from_borrowed_fd(*process, PollFlags::IN)));
             retry_on_intr(|| poll(&mut ready, None)).map_err(|_| ClientError::Closed)?;
             let mut ready = ready.iter().map(|entry| !entry.revents().is_empty());
             let (signal, message) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
             if !signal && !message {
-                // The end of the process is seen and no answer is there: none will come.
-                return Err(ClientError::Closed);
+                // A process has ended. If the answer did not come just now, none will.
+                return match client.poll::<Wait>(ticket)? {
+                    Event::Reply(status) => Ok(status),
+                    Event::Nothing => Err(ClientError::Closed),
+                };
             }
             while let Ok(Some(signal)) = self.signals.read_signal() {
                 pass_on(client, id, signal.ssi_signo, signal.ssi_code);

@@ -157,7 +157,7 @@ impl Sandbox {
         ticket: Ticket,
     ) -> Result<ExitStatus, SandboxError> {
         foreground
-            .wait(&mut self.client, Some(self.boot.as_fd()), id, ticket)
+            .wait(&mut self.client, &[self.boot.as_fd(), self.gofer.as_fd()], id, ticket)
             .map_err(|source| self.explain("wait for the container", source))
     }
 
@@ -221,7 +221,7 @@ fn diagnose(
     SandboxError::Client { action, source, said }
 }
 
-/// The last lines of a log on one line; empty if there are none.
+/// The last lines of a log on one line; empty if there are none. Lines that tell of no error are left out.
 fn end_of(mut log: &File) -> String {
     const MOST: u64 = 2048;
     let mut text = Vec::new();
@@ -235,7 +235,10 @@ fn end_of(mut log: &File) -> String {
         return String::new();
     }
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let harmless =
+        |line: &str| [" WARN ", " INFO ", " DEBUG ", " TRACE "].iter().any(|level| line.contains(level));
+    let lines: Vec<_> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !harmless(line)).collect();
     let last = lines.iter().rev().take(3).rev().copied().collect::<Vec<_>>();
     last.join(" | ").chars().filter(|character| !character.is_control()).collect()
 }
@@ -249,7 +252,7 @@ mod tests {
     fn the_end_of_a_log_is_one_clean_line() {
         let mut log = tempfile::tempfile().unwrap();
         assert_eq!(end_of(&log), "");
-        writeln!(log, "a\nb\n\nc\x1b[1m\nd").unwrap();
+        writeln!(log, "a\nb\n\nc\x1b[1m\n2026  WARN x\nd").unwrap();
         assert_eq!(end_of(&log), "b | c[1m | d");
     }
 }

@@ -147,6 +147,6 @@ impl Attach {
         drop(gofer);
         let ticket = Foreground::watch(&mut client, &id)?;
         client.call(StartContainer { id: id.to_string() }, &[]).context("cannot start the command")?;
-        Ok(foreground.wait(&mut client, None, &id, ticket)?.code().into())
+        Ok(foreground.wait(&mut client, &[], &id, ticket)?.code().into())
     }
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -115,6 +116,15 @@ impl Bench {
         }
         let mine = self.processes();
         assert!(mine.is_empty(), "processes are left: {mine:?}");
+    }
+
+    /// The process of a sandbox of this test that has this name.
+    pub(crate) fn process(&self, name: &str) -> Pid {
+        let of_name = |path: &PathBuf| {
+            fs::read(path.join("cmdline")).is_ok_and(|line| line.starts_with(name.as_bytes()))
+        };
+        let path = self.processes().into_iter().find(of_name).unwrap();
+        Pid::from_raw(path.file_name().unwrap().to_str().unwrap().parse().unwrap()).unwrap()
     }
 
     /// Processes of sandboxes that this test started: each has a descriptor of its folder's files open.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 
 /// All cases by name.
-pub(crate) const ALL: [(&str, fn()); 17] = [
+pub(crate) const ALL: [(&str, fn()); 18] = [
     ("verbs_in_order", verbs_in_order),
     ("verbs_out_of_order", verbs_out_of_order),
     ("a_second_container_of_the_same_id", a_second_container_of_the_same_id),
@@ -21,6 +21,7 @@ pub(crate) const ALL: [(&str, fn()); 17] = [
     ("run_passes_output_and_exit_code", run_passes_output_and_exit_code),
     ("run_passes_signals_on", run_passes_signals_on),
     ("run_can_be_ended_by_others", run_can_be_ended_by_others),
+    ("run_tells_which_process_was_killed", run_tells_which_process_was_killed),
     ("run_detached", run_detached),
     ("run_of_what_cannot_be_executed", run_of_what_cannot_be_executed),
     ("do_passes_output_and_exit_code", do_passes_output_and_exit_code),
@@ -136,6 +137,23 @@ fn run_can_be_ended_by_others() {
         });
         bench.succeeds(command);
         assert_eq!(run.wait().unwrap().code(), Some(code));
+        bench.assert_clean();
+    }
+}
+
+fn run_tells_which_process_was_killed() {
+    let bench = Bench::new(&["sleep"]);
+    for name in ["cloister-boot", "cloister-gofer"] {
+        let run = bench.command(&["run", "c"]).stderr(Stdio::piped()).spawn().unwrap();
+        bench.until("it runs", || {
+            let output = bench.run(&["state", "c"]);
+            String::from_utf8_lossy(&output.stdout).contains("running")
+        });
+        kill_process(bench.process(name), Signal::KILL).unwrap();
+        let output = run.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text, format!("cloister: cannot wait for the container: {name} ended (signal 9)\n"));
+        assert_eq!(output.status.code(), Some(1));
         bench.assert_clean();
     }
 }
