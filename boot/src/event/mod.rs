@@ -8,8 +8,8 @@ mod look;
 mod timeout;
 mod wait_queue;
 
-pub(crate) use epoll::{Epoll, EpollImage, Nesting, Setting};
-pub(crate) use eventfd::{EventFd, EventFdImage, EventFdMode};
+pub(crate) use epoll::{Epoll, Nesting, Setting};
+pub(crate) use eventfd::{EventFd, EventFdMode};
 pub(crate) use events::Events;
 pub(crate) use inotify::{Inotify, WatchMask};
 pub(crate) use look::{Look, wait_for_any};

@@ -124,6 +124,7 @@ impl WaitQueue {
     }
 
     /// Returns whether nobody waits.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.lock().list.is_empty()
     }

@@ -35,12 +35,6 @@ impl Ucred {
         let credentials = task.credentials();
         Self { pid: task.group().tgid(), uid: credentials.uid, gid: credentials.gid }
     }
-
-    /// Returns who a connection of `task` is from: its effective ids.
-    pub(crate) fn effective(task: &Task) -> Self {
-        let credentials = task.credentials();
-        Self { pid: task.group().tgid(), uid: credentials.euid, gid: credentials.egid }
-    }
 }
 
 /// The most files that may be on their way in the whole sandbox: sockets that are sent through each other in a circle

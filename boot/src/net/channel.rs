@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bitflags::bitflags;
 use cloister_sync::{Lock, class};
 use serde::{Deserialize, Serialize};
 
@@ -51,12 +52,29 @@ pub(crate) struct Channel {
 struct State {
     ring: ByteRing,
     segments: VecDeque<Segment>,
-    /// Nothing more will be sent.
-    is_ended: bool,
-    /// Nothing more will be received.
-    is_refused: bool,
-    /// The receiver sees the end, though the sender may go on (`shutdown(2)` of TCP).
-    is_muted: bool,
+    closed: Closed,
+}
+
+bitflags! {
+    /// How a channel is closed.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    struct Closed: u8 {
+        /// Nothing more will be sent.
+        const ENDED = 1;
+        /// Nothing more will be received.
+        const REFUSED = 2;
+        /// The receiver sees the end, though the sender may go on (`shutdown(2)` of TCP).
+        const MUTED = 4;
+        /// The receiver is gone, and the sender does not know yet: what it sends next is lost (TCP).
+        const ABANDONED = 8;
+    }
+}
+
+impl Closed {
+    /// The conditions in which the receiver sees the end.
+    const ENDS: Self = Self::ENDED.union(Self::REFUSED).union(Self::MUTED);
+    /// The conditions in which the sender can't send.
+    const BREAKS: Self = Self::ENDED.union(Self::REFUSED);
 }
 
 /// Bytes of one sender, or a packet.
@@ -73,9 +91,7 @@ pub(crate) struct ChannelImage {
     framing: Framing,
     bytes: Vec<u8>,
     segments: Vec<(usize, Ucred)>,
-    is_ended: bool,
-    is_refused: bool,
-    is_muted: bool,
+    closed: Closed,
 }
 
 impl Channel {
@@ -96,24 +112,22 @@ impl Channel {
     }
 
     /// Puts back what was saved.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn restore(&self, image: ChannelImage) {
         let segments = image.segments.into_iter();
         let segments = segments.map(|(len, from)| Segment { len, from, ancillary: None }).collect();
-        let (is_ended, is_refused) = (image.is_ended, image.is_refused);
-        *self.state.lock() =
-            State { ring: image.bytes.into(), segments, is_ended, is_refused, is_muted: image.is_muted };
+        *self.state.lock() = State { ring: image.bytes.into(), segments, closed: image.closed };
     }
 
     /// Returns the saved form.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn to_image(&self) -> ChannelImage {
         let state = self.state.lock();
         ChannelImage {
             framing: self.framing,
             bytes: state.ring.to_vec(),
             segments: state.segments.iter().map(|segment| (segment.len, segment.from)).collect(),
-            is_ended: state.is_ended,
-            is_refused: state.is_refused,
-            is_muted: state.is_muted,
+            closed: state.closed,
         }
     }
 
@@ -125,10 +139,18 @@ impl Channel {
     /// the buffer, and those of the source.
     pub(crate) fn send(&self, message: &mut Outgoing<'_>) -> Result<usize, Errno> {
         let mut state = self.state.lock();
-        if state.is_ended || state.is_refused {
+        if state.closed.intersects(Closed::BREAKS) {
             return Err(errno::EPIPE);
         }
         let (len, capacity) = (message.from.remaining(), self.capacity());
+        if state.closed.contains(Closed::ABANDONED) && len > 0 {
+            let lost = state.ring.fill(message.from, capacity)?;
+            state.ring.truncate(lost);
+            state.closed |= Closed::REFUSED;
+            drop(state);
+            self.wake_all();
+            return Ok(lost);
+        }
         let room = capacity.saturating_sub(state.ring.len());
         match self.framing {
             Framing::Bytes if len == 0 => return Ok(0),
@@ -176,7 +198,7 @@ impl Channel {
     ) -> Result<Received, Errno> {
         let mut state = self.state.lock();
         let Some(first) = state.segments.front() else {
-            return if state.is_ended || state.is_refused {
+            return if state.closed.intersects(Closed::ENDS) {
                 Ok(Received::default())
             } else {
                 Err(errno::EAGAIN)
@@ -202,30 +224,45 @@ impl Channel {
 
     /// Ends it from the sender's side: what was sent can still be received.
     pub(crate) fn end(&self) {
-        let was_ended = std::mem::replace(&mut self.state.lock().is_ended, true);
-        if !was_ended {
-            self.wake_all();
-        }
+        self.close(Closed::ENDED);
     }
 
     /// Refuses more from the receiver's side; what was sent can still be received.
     pub(crate) fn refuse(&self) {
-        let was_refused = std::mem::replace(&mut self.state.lock().is_refused, true);
-        if !was_refused {
+        self.close(Closed::REFUSED);
+    }
+
+    fn close(&self, how: Closed) {
+        let mut state = self.state.lock();
+        let was = state.closed;
+        state.closed |= how;
+        drop(state);
+        if !was.contains(how) {
             self.wake_all();
         }
     }
 
     /// Shows the receiver the end, and lets the sender go on.
     pub(crate) fn refuse_quietly(&self) {
-        self.state.lock().is_muted = true;
+        self.state.lock().closed |= Closed::MUTED;
         self.receiver.wake(Events::READABLE | Events::RDHUP);
+    }
+
+    /// As [`Channel::discard`], but if all was received the sender learns only by sending once more.
+    pub(crate) fn abandon(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.segments.is_empty() {
+            drop(state);
+            return self.discard();
+        }
+        state.closed |= Closed::ABANDONED;
+        false
     }
 
     /// Closes it from the receiver's side. Returns whether something was not received.
     pub(crate) fn discard(&self) -> bool {
         let mut state = self.state.lock();
-        state.is_refused = true;
+        state.closed |= Closed::REFUSED;
         let unread = std::mem::take(&mut state.segments);
         state.ring = ByteRing::default();
         drop(state);
@@ -251,13 +288,12 @@ impl Channel {
 
     /// Returns whether it is closed at either end.
     pub(crate) fn is_closed(&self) -> bool {
-        let state = self.state.lock();
-        state.is_ended || state.is_refused || state.is_muted
+        self.state.lock().closed.intersects(Closed::ENDS)
     }
 
     /// Returns whether the sender has ended it.
     pub(crate) fn is_ended(&self) -> bool {
-        self.state.lock().is_ended
+        self.state.lock().closed.contains(Closed::ENDED)
     }
 
     /// Returns whether much of the buffer is free, as `poll` means it.
@@ -348,5 +384,29 @@ impl State {
         }
         received.full_len = received.len;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_brings_everything_back() {
+        let (sender, receiver, options) = (WaitQueue::new(), WaitQueue::new(), Arc::default());
+        let channel = Channel::new(Framing::Packets, &sender, &receiver, Arc::clone(&options));
+        for mut packet in [b"first".as_slice(), b"second"] {
+            let credentials = Ucred { pid: 4, uid: 5, gid: 6 };
+            let mut message = Outgoing { from: &mut packet, to: None, credentials, ancillary: None };
+            channel.send(&mut message).expect("there is room");
+        }
+        channel.end();
+        let image = channel.to_image();
+        let restored = Channel::new(Framing::Packets, &sender, &receiver, options);
+        restored.restore(image.clone());
+        assert_eq!(restored.to_image(), image);
+        let mut bytes = [0; 9];
+        let received = restored.receive(&mut bytes.as_mut_slice(), Take::Remove, false).expect("it is there");
+        assert_eq!((received.len, received.credentials.map(|from| from.pid)), (5, Some(4)));
     }
 }

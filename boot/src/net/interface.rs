@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::context::SyscallCx;
-use crate::error::{Fail, SyscallResult, fail};
+use crate::error::{SyscallResult, fail};
 use crate::net::SocketAddress;
 use crate::prelude::errno;
 use crate::syscall::Address;
@@ -143,5 +143,6 @@ fn list(cx: &SyscallCx<'_>, arg: Address) -> SyscallResult {
     } else {
         list.len = 0;
     }
-    cx.memory().write(arg, &list).map(|()| ().into()).map_err(Fail::from)
+    cx.memory().write(arg, &list)?;
+    Ok(().into())
 }

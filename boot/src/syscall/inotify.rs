@@ -46,7 +46,7 @@ pub(super) fn sys_inotify_add_watch(
         return Err(fail(errno::ENOTDIR, "not a directory"));
     }
     permission::check(walker.credentials(), &found, Access::READ)?;
-    Ok(inotify.watch(found.dentry, mask).because("the watch can't be made")?.into())
+    Ok(inotify.watch(&found.dentry, mask).because("the watch can't be made")?.into())
 }
 
 /// Handles `inotify_rm_watch(fd, wd)`.

@@ -66,7 +66,8 @@ pub(super) fn sys_recvmmsg(
     let socket = SocketFile::of(&file)?;
     let timeout = TimeUnit::Nanoseconds.read(cx, timeout)?;
     let is_non_blocking = file.is_non_blocking() || flags & net::MSG_DONTWAIT != 0;
-    let mut received = Transfer::new(cx, timeout.or(socket.options().receive_timeout()), is_non_blocking);
+    let mut received =
+        Transfer::new(cx, timeout.or_else(|| socket.options().receive_timeout()), is_non_blocking);
     while received.moved < count.min(MAX_MESSAGES) as usize {
         let header = header_at(messages, received.moved);
         let mut once = Transfer::new_non_blocking();

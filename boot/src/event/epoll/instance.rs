@@ -137,13 +137,8 @@ impl Epoll {
         };
         watched.interest.disable();
         self.inner.ready.remove(&watched.interest);
-        if let Some(inner) = of(file) {
-            inner
-                .inner
-                .interests
-                .lock()
-                .parents
-                .retain(|parent| !parent.ptr_eq(&Arc::downgrade(&self.inner)));
+        if let Some(child) = of(file) {
+            nesting::forget_parent(&self.inner, &child.inner);
         }
         Ok(())
     }

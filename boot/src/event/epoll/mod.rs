@@ -23,7 +23,7 @@
 //!
 //! # Snapshot
 //!
-//! [`EpollImage`] holds the interests; what is ready is found by looking again.
+//! [`image::EpollImage`] holds the interests; what is ready is found by looking again.
 
 mod image;
 mod instance;
@@ -33,7 +33,8 @@ mod ready_list;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use image::EpollImage;
 pub(crate) use instance::Epoll;
-pub(crate) use interest::{EpollFlags, Setting};
+#[cfg(test)]
+use interest::EpollFlags;
+pub(crate) use interest::Setting;
 pub(crate) use nesting::Nesting;

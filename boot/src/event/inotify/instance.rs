@@ -65,7 +65,7 @@ impl Inotify {
     /// # Errors
     ///
     /// `EEXIST` if there is a watch and must not be, `ENOSPC` if there are too many.
-    pub(crate) fn watch(&self, dentry: Arc<Dentry>, mask: WatchMask) -> Result<i32, Errno> {
+    pub(crate) fn watch(&self, dentry: &Arc<Dentry>, mask: WatchMask) -> Result<i32, Errno> {
         let mut state = self.inner.state.lock();
         let inode = dentry.inode();
         if let Some(watch) = state.watches.values().find(|watch| Arc::ptr_eq(watch.dentry.inode(), inode)) {
@@ -81,7 +81,7 @@ impl Inotify {
         let descriptor = state.last_descriptor.checked_add(1).ok_or(errno::ENOSPC)?;
         state.last_descriptor = descriptor;
         let instance = Arc::downgrade(&self.inner);
-        let watch = Arc::new(Watch::new(descriptor, instance, Arc::clone(&dentry), mask));
+        let watch = Arc::new(Watch::new(descriptor, instance, Arc::clone(dentry), mask));
         state.watches.insert(descriptor, Arc::clone(&watch));
         drop(state);
         let watcher: Arc<dyn Watcher> = watch;

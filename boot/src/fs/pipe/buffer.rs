@@ -42,7 +42,6 @@ impl Buffer {
     pub(super) fn from_parts(bytes: Vec<u8>, segments: Vec<Segment>, capacity: usize) -> Self {
         Self { ring: bytes.into(), segments: segments.into(), capacity }
     }
-
     pub(super) fn to_parts(&self) -> (Vec<u8>, Vec<Segment>) {
         (self.ring.to_vec(), self.segments.iter().copied().collect())
     }

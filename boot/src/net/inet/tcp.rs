@@ -183,8 +183,9 @@ impl TcpSocket {
             None => {}
             Some(Role::Listening(backlog)) => backlog.close(),
             Some(Role::Connected(connection)) => {
-                let has_unread = connection.receives.discard();
+                let has_unread = connection.receives.abandon();
                 if has_unread || self.options.aborts() {
+                    connection.receives.discard();
                     connection.peer_options.set_error(errno::ECONNRESET);
                 }
                 connection.sends.end();

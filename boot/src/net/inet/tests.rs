@@ -65,12 +65,29 @@ fn connections_carry_bytes_both_ways() {
 }
 
 #[test]
+fn an_end_that_stopped_receiving_sees_the_end() {
+    let (_listener, client, server) = connection(&Inet::default());
+    server.shutdown(Shutdown::Receive).expect("it is connected");
+    assert_eq!(receive(&*server).map(|(bytes, _)| bytes), Ok(vec![]));
+    assert_eq!(send(&client, b"ignored", None), Ok(7));
+}
+
+#[test]
 fn unread_bytes_reset_a_connection() {
     let (_listener, client, server) = connection(&Inet::default());
     assert_eq!(send(&client, b"unread", None), Ok(6));
     drop(server);
     assert!(client.poll().contains(Events::ERR));
     assert_eq!(receive(&*client).map(drop), Err(errno::ECONNRESET));
+}
+
+#[test]
+fn the_first_bytes_to_a_closed_end_are_lost() {
+    let (_listener, client, server) = connection(&Inet::default());
+    drop(server);
+    assert_eq!(receive(&*client).map(|(bytes, _)| bytes), Ok(vec![]));
+    assert!(!client.poll().contains(Events::HUP));
+    assert_eq!((send(&client, b"lost", None), send(&client, b"x", None)), (Ok(4), Err(errno::EPIPE)));
 }
 
 #[test]

@@ -214,7 +214,7 @@ pub(super) fn connect(
         return Err(fail(errno::ECONNREFUSED, "the other socket is not listening"));
     };
     let caller = Identity::of(cx.task);
-    let mut attempt = |_: &mut SyscallCx<'_>| {
+    let attempt = |_: &mut SyscallCx<'_>| {
         let connect = || {
             let server = UnixSocket::accepted(&target);
             let server_body = server.stream().ok_or(errno::EPROTOTYPE)?;
