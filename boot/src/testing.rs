@@ -144,6 +144,11 @@ impl TestKernel {
         Self { kernel, namespace }
     }
 
+    /// Returns the kernel.
+    pub(crate) fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
     /// Returns the root directory.
     pub(crate) fn root(&self) -> Path {
         self.namespace.root()

@@ -38,7 +38,7 @@ macro_rules! areas {
 }
 
 areas! {
-    clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, poll, process, restart, signals,
+    clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, poll, process, pty, restart, signals,
     sysv, threads, timers, unix_sockets, wait;
     on_both_file_systems: files, inotify, locks, memory, metadata, names, pipes
 }

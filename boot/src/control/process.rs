@@ -220,6 +220,7 @@ pub(super) fn abandon(kernel: &Kernel, task: &Arc<Task>) {
     let mut tree = kernel.processes.lock();
     tree.remove_task(task);
     tree.reap(task.tid());
+    tree.sessions_mut().forget(task.tid());
     drop(tree);
     task.end();
 }

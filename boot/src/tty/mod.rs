@@ -26,6 +26,8 @@ mod sessions;
 mod slave;
 mod terminal;
 mod termios;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use master::Master;
 pub(crate) use pty::{Pty, PtyImage, device};

@@ -71,6 +71,11 @@ impl Sessions {
         Some(Left { foreground: controlled.foreground, was_hung_up: controlled.terminal.is_none() })
     }
 
+    /// Forgets `session`, none of whose processes has run.
+    pub(crate) fn forget(&mut self, session: Pid) {
+        self.controlled.remove(&session);
+    }
+
     /// Takes the terminal away from `session`, which keeps in mind who was in its foreground. Returns the terminal.
     pub(super) fn hang_up(&mut self, session: Pid) -> Option<Arc<dyn Terminal>> {
         self.controlled.get_mut(&session)?.terminal.take()

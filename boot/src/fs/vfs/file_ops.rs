@@ -99,7 +99,7 @@ pub(crate) trait FileOps: Any + Send + Sync + Debug {
         Err(errno::EINVAL)
     }
 
-    /// Writes to a stream.
+    /// Writes to a stream. It may take more out of `from` than it returns as written.
     fn write(&self, _cx: &FileCx<'_>, _from: &mut dyn Source) -> Result<usize, Errno> {
         Err(errno::EINVAL)
     }

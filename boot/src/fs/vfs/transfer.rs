@@ -247,8 +247,10 @@ fn write_stream(
     let mut is_registered = false;
     let failure = loop {
         let file_cx = FileCx { task: cx.task, file };
-        match file.ops().write(&file_cx, source) {
+        // A file may take more out of the source than it has room for.
+        match file.ops().write(&file_cx, &mut source.clone()) {
             Ok(written) => {
+                source.skip(written);
                 moved += written;
                 if source.remaining() == 0 || written == 0 || !file.ops().writes_all() {
                     return Ok(moved);
