@@ -107,6 +107,13 @@ impl GoferInode {
         self.state.lock().is_fresh = false;
     }
 
+    /// Notes a change of the owner, which the descriptor of a file that is open does not tell.
+    pub(super) fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) {
+        let attr = &mut self.state.lock().attr;
+        attr.uid = uid.unwrap_or(attr.uid);
+        attr.gid = gid.unwrap_or(attr.gid);
+    }
+
     /// Keeps what a symbolic link holds.
     pub(super) fn set_target(&self, target: Vec<u8>) {
         self.state.lock().target = Some(target.into());
@@ -120,8 +127,14 @@ impl GoferInode {
             Trust::Shared => state.handles.any(),
         };
         if let Some(host) = host {
-            attributes::refresh(&mut state.attr, host.as_fd())?;
-            return Ok(Some(state.attr));
+            let mut attr = state.attr;
+            attributes::refresh(&mut attr, host.as_fd())?;
+            // Whoever else changes the owner, which the descriptor does not tell, changes this time with it.
+            if self.file_system.trust() == Trust::Shared && attr.ctime != state.attr.ctime {
+                return Ok(None);
+            }
+            state.attr = attr;
+            return Ok(Some(attr));
         }
         let may_have_lost_a_name =
             state.attr.nlink > 1 && !state.attr.is_dir() && state.renames != self.file_system.renames();

@@ -46,6 +46,7 @@ impl Inode for GoferInode {
         if rest != AttributeChange::default() {
             let fid = self.fid();
             self.file_system.call(|client| client.setattr(fid, &attributes::to_request(&rest)))?;
+            self.set_owner(rest.uid, rest.gid);
         }
         self.outdate();
         Ok(())

@@ -289,6 +289,31 @@ fn attributes_are_changed() {
     assert_eq!(inode.xattr(b"user.test"), Err(errno::ENODATA));
 }
 
+#[test]
+fn the_owner_of_an_open_file_is_known() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only the superuser can give files away");
+        return;
+    }
+    let owner = |inode: &Arc<GoferInode>| {
+        let attributes = inode.attributes().unwrap();
+        (attributes.uid, attributes.gid)
+    };
+    let exclusive = Fixture::new(Trust::Exclusive);
+    let inode = exclusive.create(b"file");
+    let _file = write(&inode, 0, b"x");
+    let change = AttributeChange { uid: Some(5), gid: Some(6), ..AttributeChange::default() };
+    inode.set_attributes(&change).unwrap();
+    assert_eq!(owner(&inode), (5, 6));
+
+    let shared = Fixture::new(Trust::Shared);
+    let inode = shared.create(b"file");
+    let _file = write(&inode, 0, b"x");
+    assert_eq!(owner(&inode), (0, 0));
+    std::os::unix::fs::chown(shared.path("file"), Some(7), Some(8)).unwrap();
+    assert_eq!(owner(&inode), (7, 8));
+}
+
 /// Takes up to `room` entries at a time.
 struct Names {
     names: Vec<(String, FileKind)>,
