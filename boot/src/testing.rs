@@ -88,7 +88,7 @@ impl AddressSpace for FakeSpace {
     }
 
     fn fork(&self) -> Result<Arc<dyn AddressSpace>, Errno> {
-        Err(errno::ENOSYS)
+        Ok(Arc::new(Self { memory: Lock::new(self.memory.lock().clone()) }))
     }
 
     fn read(&self, address: u64, into: &mut [u8]) -> usize {

@@ -94,7 +94,7 @@ impl SemaphoreSet {
     ) -> Result<&mut Semaphore, Fail> {
         let index = usize::try_from(number).ok();
         let found = index.and_then(|index| self.data.semaphores.get_mut(index));
-        found.ok_or(fail(errno, "there is no semaphore with the number"))
+        found.ok_or_else(|| fail(errno, "there is no semaphore with the number"))
     }
 
     /// Returns how many tasks wait for something at a semaphore.

@@ -54,6 +54,15 @@ impl Mm {
         randomization: Randomization,
     ) -> Arc<Self> {
         let layout = Layout::choose(space.range(), limits.stack, randomization);
+        Self::with_layout(space, layout, limits)
+    }
+
+    /// Wraps an address space in which things go where `layout` says.
+    pub(super) fn with_layout(
+        space: Arc<dyn AddressSpace>,
+        layout: Layout,
+        limits: MemoryLimits,
+    ) -> Arc<Self> {
         let state = MmState {
             vmas: SegmentMap::default(),
             totals: Totals::default(),

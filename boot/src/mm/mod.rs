@@ -11,6 +11,7 @@ mod advice;
 mod fault;
 mod gaps;
 mod heap;
+mod image;
 mod layout;
 mod limits;
 mod lock;
@@ -24,6 +25,9 @@ mod totals;
 mod unmap;
 mod user_memory;
 mod vma;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use advice::{Advice, Only};
 pub(crate) use layout::{Layout, Randomization, is_page, page_down, page_up};
