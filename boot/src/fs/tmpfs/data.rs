@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, SeekFrom};
+use serde::{Deserialize, Serialize};
 
 use super::Seals;
 use crate::error::Errno;
@@ -29,6 +30,15 @@ enum Storage {
     Inline(Vec<u8>),
     /// A memfd of this size.
     Host(Arc<OwnedFd>, u64),
+}
+
+/// The saved form of the contents of a regular file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DataImage {
+    size: u64,
+    seals: Seals,
+    /// The parts that are no holes: offset and bytes.
+    parts: Vec<(u64, Vec<u8>)>,
 }
 
 fn host(error: rustix::io::Errno) -> Errno {
@@ -222,6 +232,44 @@ impl Data {
         self.seals |= seals;
         // The host knows about mappings.
         self.seal_host().inspect_err(|_| self.seals = before)
+    }
+
+    /// Returns the saved form.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub(super) fn to_image(&self) -> Result<DataImage, Errno> {
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while let Ok(start) = self.seek(at, Whence::Data) {
+            let end = self.seek(start, Whence::Hole)?;
+            let len = usize::try_from(end - start).map_err(|_| errno::EFBIG)?;
+            let mut bytes = vec![0; len];
+            let read = self.read(start, &mut bytes.as_mut_slice())?;
+            bytes.truncate(read);
+            parts.push((start, bytes));
+            at = end;
+        }
+        Ok(DataImage { size: self.size(), seals: self.seals, parts })
+    }
+
+    /// Brings contents back.
+    ///
+    /// # Errors
+    ///
+    /// `EFBIG` for a size that no file can have, or the host's.
+    pub(super) fn from_image(image: DataImage) -> Result<Self, Errno> {
+        let mut data = Self::new(Seals::empty());
+        for (offset, bytes) in image.parts {
+            data.write(offset, &mut bytes.as_slice(), bytes.len())?;
+        }
+        if data.size() != image.size {
+            data.set_size(image.size)?;
+        }
+        data.seals = image.seals;
+        data.seal_host()?;
+        Ok(data)
     }
 
     /// Seals the memfd, if there is one, against mappings that would get round the seals.

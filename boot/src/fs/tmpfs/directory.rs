@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::TmpfsInode;
 use crate::error::Errno;
@@ -28,6 +29,22 @@ pub(super) struct Entries {
 struct Entry {
     inode: Arc<TmpfsInode>,
     position: u64,
+}
+
+/// The saved form of the entries of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EntriesImage {
+    entries: Vec<EntryImage>,
+    next_position: u64,
+    is_dead: bool,
+}
+
+/// The saved form of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct EntryImage {
+    name: Box<[u8]>,
+    position: u64,
+    inode: u64,
 }
 
 /// The position of the first entry: 0 and 1 are `.` and `..`.
@@ -119,6 +136,45 @@ impl Entries {
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Arc<TmpfsInode>> + use<> {
         self.by_position.clear();
         std::mem::take(&mut self.by_name).into_values().map(|entry| entry.inode)
+    }
+
+    /// Returns the saved form.
+    pub(super) fn to_image(&self) -> EntriesImage {
+        let entry = |(position, name): (&u64, &Box<[u8]>)| {
+            let inode = self.by_name.get(name)?.inode.number();
+            Some(EntryImage { name: name.clone(), position: *position, inode })
+        };
+        EntriesImage {
+            entries: self.by_position.iter().filter_map(entry).collect(),
+            next_position: self.next_position,
+            is_dead: self.is_dead,
+        }
+    }
+
+    /// Brings the entries back; `inode_of` finds inodes by their numbers.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if an inode is not there, or two entries have one name or position.
+    pub(super) fn from_image(
+        image: EntriesImage,
+        mut inode_of: impl FnMut(u64) -> Option<Arc<TmpfsInode>>,
+    ) -> Result<Self, Errno> {
+        let mut entries = Self::default();
+        for EntryImage { name, position, inode } in image.entries {
+            let inode = inode_of(inode).ok_or(errno::EINVAL)?;
+            if !(FIRST_POSITION..image.next_position).contains(&position)
+                || entries.by_name.contains_key(&name)
+            {
+                return Err(errno::EINVAL);
+            }
+            entries.next_position = position;
+            entries.insert(&name, inode)?;
+        }
+        let is_whole = entries.by_name.len() == entries.by_position.len();
+        entries.next_position = image.next_position;
+        entries.is_dead = image.is_dead;
+        if is_whole { Ok(entries) } else { Err(errno::EINVAL) }
     }
 
     /// Gives `sink` the entries from `position` on, and moves it.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::TmpfsInode;
 use super::data::PAGE;
 use crate::error::Errno;
@@ -12,7 +14,7 @@ use crate::fs::{
 use crate::prelude::{errno, uapi};
 
 /// What a tmpfs is mounted with (`tmpfs(5)`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TmpfsOptions {
     /// The most bytes of contents; `u64::MAX` for no limit.
     pub(crate) size: u64,
@@ -91,10 +93,15 @@ pub(crate) struct Tmpfs {
 impl Tmpfs {
     /// Makes a file system without a root.
     pub(crate) fn new(options: TmpfsOptions) -> Arc<Self> {
+        Self::with_next_inode(options, 1)
+    }
+
+    /// Makes a file system without a root whose next inode has the number `next_inode`.
+    pub(super) fn with_next_inode(options: TmpfsOptions, next_inode: u64) -> Arc<Self> {
         Arc::new(Self {
             device: new_device_number(),
             options,
-            next_inode: AtomicU64::new(1),
+            next_inode: AtomicU64::new(next_inode),
             inodes: AtomicU64::new(0),
             pages: AtomicU64::new(0),
         })
@@ -121,6 +128,21 @@ impl Tmpfs {
     pub(super) fn add_inode(&self) -> u64 {
         self.inodes.fetch_add(1, Ordering::Relaxed);
         self.next_inode.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes an inode that has a number.
+    pub(super) fn add_numbered_inode(&self) {
+        self.inodes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns what it was made with.
+    pub(super) fn options(&self) -> TmpfsOptions {
+        self.options
+    }
+
+    /// Returns the number of the next inode.
+    pub(super) fn next_inode(&self) -> u64 {
+        self.next_inode.load(Ordering::Relaxed)
     }
 
     /// Checks that there may be one more inode.

@@ -9,6 +9,7 @@ use super::data::{Data, PAGE};
 use super::directory::Entries;
 use super::file::{TmpfsDirectory, TmpfsFile};
 use super::file_system::{Tmpfs, kind_of};
+use super::state::{Body, State};
 use super::xattrs::Xattrs;
 use super::{MemfdMount, Seals};
 use crate::error::{Errno, Fail};
@@ -22,72 +23,11 @@ use crate::task::Task;
 /// An inode of a tmpfs.
 #[derive(Debug)]
 pub(crate) struct TmpfsInode {
-    file_system: Arc<Tmpfs>,
-    number: u64,
-    kind: FileKind,
-    state: Lock<State, { class::INODE }>,
-    anchors: Anchors,
-}
-
-#[derive(Debug)]
-struct State {
-    /// What `stat` tells; the size and the space are the body's.
-    attributes: Attributes,
-    xattrs: Xattrs,
-    body: Body,
-    /// How many pages of the file system's limit it uses; counted only if there is a limit.
-    charged: u64,
-    /// Made with `O_TMPFILE` and not `O_EXCL`: it may get a first name.
-    is_linkable: bool,
-}
-
-#[derive(Debug)]
-enum Body {
-    File(Data),
-    Directory(Entries),
-    Symlink(Box<[u8]>),
-    Special,
-}
-
-impl State {
-    fn attributes(&self) -> Attributes {
-        let mut attributes = self.attributes;
-        match &self.body {
-            Body::File(data) => {
-                attributes.size = data.size();
-                attributes.blocks = data.pages() * 8;
-            }
-            Body::Directory(entries) => {
-                // As Linux' tmpfs, which counts 20 bytes for each entry, the dots included.
-                attributes.size = (entries.len() as u64 + 2) * 20;
-                attributes.links = entries.links();
-            }
-            Body::Symlink(target) => attributes.size = target.len() as u64,
-            Body::Special => {}
-        }
-        attributes
-    }
-
-    fn data(&mut self) -> Result<&mut Data, Errno> {
-        match &mut self.body {
-            Body::File(data) => Ok(data),
-            Body::Directory(_) => Err(errno::EISDIR),
-            Body::Symlink(_) | Body::Special => Err(errno::EINVAL),
-        }
-    }
-
-    fn entries(&mut self) -> Result<&mut Entries, Errno> {
-        match &mut self.body {
-            Body::Directory(entries) => Ok(entries),
-            Body::File(_) | Body::Symlink(_) | Body::Special => Err(errno::ENOTDIR),
-        }
-    }
-
-    fn touch(&mut self) {
-        let now = Timestamp::now();
-        self.attributes.modified = now;
-        self.attributes.changed = now;
-    }
+    pub(super) file_system: Arc<Tmpfs>,
+    pub(super) number: u64,
+    pub(super) kind: FileKind,
+    pub(super) state: Lock<State, { class::INODE }>,
+    pub(super) anchors: Anchors,
 }
 
 impl TmpfsInode {
@@ -135,6 +75,16 @@ impl TmpfsInode {
         Arc::new(Self { file_system, number, kind, state: Lock::new(state), anchors: Anchors::default() })
     }
 
+    /// Returns its file system.
+    pub(super) fn tmpfs(&self) -> &Arc<Tmpfs> {
+        &self.file_system
+    }
+
+    /// Returns whether it is a directory.
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+
     /// Returns its number.
     pub(super) fn number(&self) -> u64 {
         self.number
@@ -178,7 +128,7 @@ impl TmpfsInode {
             len = len.min(room);
         }
         let written = data.write(offset, from, len);
-        self.charge(&mut state);
+        state.charge(&self.file_system);
         let written = written?;
         state.touch();
         Ok((offset + written as u64, written))
@@ -188,22 +138,10 @@ impl TmpfsInode {
     fn change<T>(&self, work: impl FnOnce(&mut Data) -> Result<T, Errno>) -> Result<T, Errno> {
         let mut state = self.state.lock();
         let result = work(state.data()?);
-        self.charge(&mut state);
+        state.charge(&self.file_system);
         let value = result?;
         state.touch();
         Ok(value)
-    }
-
-    /// Counts the pages that the contents use now.
-    fn charge(&self, state: &mut State) {
-        if self.file_system.is_unlimited() {
-            return;
-        }
-        if let Body::File(data) = &state.body {
-            let pages = data.pages();
-            self.file_system.charge(state.charged, pages);
-            state.charged = pages;
-        }
     }
 
     /// Allocates space, punches a hole or zeroes a range (`fallocate(2)`).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bitflags::bitflags;
+use serde::{Deserialize, Serialize};
 
 use super::{Tmpfs, TmpfsOptions};
 use crate::fs::{Dentry, DentryCache, Mount, NewInode, NewInodeKind, Path};
@@ -10,7 +11,7 @@ use crate::task::Credentials;
 
 bitflags! {
     /// What a file's contents are sealed against (`fcntl(2)`, "File Sealing"), with Linux' numbers.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     pub(crate) struct Seals: u32 {
         /// Further seals.
         const SEAL = 1;

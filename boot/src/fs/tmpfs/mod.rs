@@ -12,8 +12,11 @@ mod data;
 mod directory;
 mod file;
 mod file_system;
+#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+mod image;
 mod inode;
 mod memfd;
+mod state;
 mod xattrs;
 
 pub(crate) use file_system::{Tmpfs, TmpfsOptions};
