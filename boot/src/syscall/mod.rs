@@ -25,6 +25,7 @@ mod ids;
 mod inotify;
 mod ioctl;
 mod ipc;
+mod kcmp;
 mod list;
 mod madvise;
 mod memfd;

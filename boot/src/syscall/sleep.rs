@@ -47,6 +47,12 @@ pub(super) fn sys_clock_nanosleep(
     }
 }
 
+/// Handles `restart_syscall()` of a caller that has nothing to restart; the dispatcher goes on with a call that a signal
+/// has interrupted before it looks for a handler.
+pub(super) fn sys_restart_syscall(_cx: &mut SyscallCx<'_>) -> SyscallResult {
+    Err(fail(errno::EINTR, "nothing was interrupted"))
+}
+
 /// Sleeps for `time`. If a signal interrupts it, what is left is written to `remaining`, and the restart goes on with it.
 fn sleep(cx: &mut SyscallCx<'_>, clock: ClockId, time: Duration, remaining: Address) -> SyscallResult {
     let end = match cx.state() {

@@ -229,7 +229,7 @@ syscall_table! {
     216 remap_file_pages, "";
     217 getdents64(fd: Fd, dirp: Address, count: UInt) = super::getdents::sys_getdents64, Full, "";
     218 set_tid_address(address: Address) = super::ids::sys_set_tid_address, Full, "";
-    219 restart_syscall, "";
+    219 restart_syscall() = super::sleep::sys_restart_syscall, Full, "";
     220 semtimedop(semid: Int, sops: Address, nsops: Size, timeout: Address) = super::sem::sys_semtimedop, Full, "";
     221 fadvise64(fd: Fd, offset: Long, len: Long, advice: Int) = super::truncate::sys_fadvise64, Partial, "checked, but has no effect";
     222 timer_create(clock: Int, event: Address, id: Address) = super::timer::sys_timer_create, Full, "";
@@ -322,7 +322,7 @@ syscall_table! {
     309 getcpu(cpu: Address, node: Address) = super::schedule::sys_getcpu, Full, "";
     310 process_vm_readv(pid: Int, local_iov: Address, liovcnt: Size, remote_iov: Address, riovcnt: Size, flags: ULong) = super::process_memory::sys_process_vm_readv, Full, "";
     311 process_vm_writev(pid: Int, local_iov: Address, liovcnt: Size, remote_iov: Address, riovcnt: Size, flags: ULong) = super::process_memory::sys_process_vm_writev, Full, "";
-    312 kcmp, "";
+    312 kcmp(pid1: Int, pid2: Int, kind: Int, index1: ULong, index2: ULong) = super::kcmp::sys_kcmp, Partial, "no `KCMP_EPOLL_TFD`";
     313 finit_module, "";
     314 sched_setattr(pid: Int, attr: Address, flags: UInt) = super::schedule::sys_sched_setattr, Partial, "recorded, but the host schedules; no `SCHED_DEADLINE`";
     315 sched_getattr(pid: Int, attr: Address, size: UInt, flags: UInt) = super::schedule::sys_sched_getattr, Full, "";
