@@ -2,6 +2,7 @@
 #include "test.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/ucontext.h>
 
 static volatile sig_atomic_t caught;
@@ -545,6 +546,87 @@ TEST(default_actions)
 		OK(kill(child, harmless[i]));
 		EXPECT_EXIT(child, 3);
 	}
+}
+
+static void spoil_fpu_pointer(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info;
+	((ucontext_t *)context)->uc_mcontext.fpregs = (void *)8;
+}
+
+static void spoil_mxcsr(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info;
+	((ucontext_t *)context)->uc_mcontext.fpregs->mxcsr = 0xffffffff;
+}
+
+static void spoil_magic(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)info;
+	/* Without the magic number only the legacy part counts. */
+	memset((char *)((ucontext_t *)context)->uc_mcontext.fpregs + 464, 0xff, 48);
+}
+
+static void return_without_frame(int sig)
+{
+	(void)sig;
+	__asm__ volatile("mov $64, %%rsp; mov %[nr], %%eax; syscall" ::[nr] "i"(SYS_rt_sigreturn) : "memory");
+}
+
+TEST(spoilt_frames_are_faults)
+{
+	void (*const spoilers[])(int, siginfo_t *, void *) = { spoil_fpu_pointer, spoil_mxcsr };
+	for (size_t i = 0; i < sizeof spoilers / sizeof *spoilers; i++) {
+		pid_t child = IN_CHILD({
+			on(SIGUSR1, spoilers[i], 0);
+			raise(SIGUSR1);
+		});
+		EXPECT_KILLED(child, SIGSEGV);
+	}
+	pid_t child = IN_CHILD({
+		signal(SIGUSR1, return_without_frame);
+		raise(SIGUSR1);
+	});
+	EXPECT_KILLED(child, SIGSEGV);
+	child = IN_CHILD({
+		on(SIGUSR1, spoil_magic, 0);
+		raise(SIGUSR1);
+		_exit(4);
+	});
+	EXPECT_EXIT(child, 4);
+}
+
+TEST(a_handler_without_room_for_its_frame_is_a_fault)
+{
+	pid_t child = IN_CHILD({
+		static char tiny[4096];
+		stack_t stack = { .ss_sp = tiny, .ss_size = 2048 };
+		on(SIGUSR1, keep_info, SA_ONSTACK);
+		OK(sigaltstack(&stack, NULL));
+		char *guard = OK(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		OK(mprotect(guard, 4096, PROT_NONE));
+		stack = (stack_t){ .ss_sp = guard, .ss_size = 4096 };
+		OK(sigaltstack(&stack, NULL));
+		raise(SIGUSR1); /* the whole alternate stack can't be written */
+	});
+	EXPECT_KILLED(child, SIGSEGV);
+}
+
+static int queue_is_full(int limit)
+{
+	struct rlimit none = { (rlim_t)limit, (rlim_t)limit };
+	block(SIGRTMIN);
+	OK(setrlimit(RLIMIT_SIGPENDING, &none));
+	for (int i = 0; i < limit + 100; i++)
+		if (sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 }))
+			return errno == EAGAIN;
+	return 0;
+}
+
+TEST(the_queue_is_limited)
+{
+	pid_t child = IN_CHILD(CHECK(queue_is_full(20)));
+	EXPECT_EXIT(child, 0);
 }
 
 int main(int argc, char **argv)

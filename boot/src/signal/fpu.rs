@@ -4,12 +4,16 @@ use cloister_abi::signal::{FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FpxSwBytes};
 use cloister_platform::FpuState;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::error::Fail;
+use crate::error::{Fail, fail};
 use crate::mm::UserMemory;
+use crate::prelude::errno;
 use crate::syscall::Address;
 
 /// The size of the legacy (`FXSAVE`) part.
 const LEGACY_BYTES: usize = 512;
+/// Where MXCSR is in it, and the mask of its bits that the processor has.
+const MXCSR_AT: usize = 24;
+const MXCSR_MASK_AT: usize = 28;
 /// Where the kernel's own words are in it.
 const SW_BYTES_AT: usize = 464;
 /// The size of the legacy part and the header behind it.
@@ -41,7 +45,7 @@ pub(super) fn to_frame(state: &FpuState) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// `EFAULT` if it can't be read.
+/// `EFAULT` if it can't be read, `EINVAL` for bits of MXCSR that there are not.
 pub(super) fn from_frame(
     memory: &UserMemory,
     address: Address,
@@ -62,6 +66,7 @@ pub(super) fn from_frame(
             }
             None => None,
         };
+    check_mxcsr(&bytes, current.bytes())?;
     put(&mut bytes, SW_BYTES_AT, &[0; LEGACY_BYTES - SW_BYTES_AT]);
     if let Some((features, rest)) = extended {
         put(&mut bytes, LEGACY_BYTES, &rest);
@@ -71,6 +76,21 @@ pub(super) fn from_frame(
         put(&mut bytes, LEGACY_BYTES, &LEGACY_FEATURES.to_le_bytes());
     }
     Ok(FpuState::from_bytes(bytes))
+}
+
+/// Checks MXCSR: the processor loads it with a state, even if that says that SSE is unused.
+fn check_mxcsr(bytes: &[u8], current: &[u8]) -> Result<(), Fail> {
+    /// The bits that every processor has (the Intel manual's volume 1, 11.6.6).
+    const LEAST: u32 = 0xffbf;
+    let mask = match half_word(current, MXCSR_MASK_AT) {
+        0 => LEAST,
+        mask => mask,
+    };
+    if half_word(bytes, MXCSR_AT) & !mask == 0 {
+        Ok(())
+    } else {
+        Err(fail(errno::EINVAL, "bits of MXCSR that there are not"))
+    }
 }
 
 /// Returns the size of the state behind which a second magic number is to be found, if there is more than the legacy
@@ -93,6 +113,10 @@ fn features_of(bytes: &[u8]) -> u64 {
 
 fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|bytes| u64::read_from_bytes(bytes).ok()).unwrap_or(0)
+}
+
+fn half_word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|bytes| u32::read_from_bytes(bytes).ok()).unwrap_or(0)
 }
 
 fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
@@ -135,5 +159,15 @@ mod tests {
         ] {
             assert_eq!(extended_size(&bad, 832), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn bits_of_mxcsr_that_there_are_not() {
+        let current = vec![0; 576];
+        let mut bytes = current.clone();
+        put(&mut bytes, MXCSR_AT, &0x1f80_u32.to_le_bytes());
+        check_mxcsr(&bytes, &current).expect("all have these");
+        put(&mut bytes, MXCSR_AT, &0x1_0000_u32.to_le_bytes());
+        assert!(check_mxcsr(&bytes, &current).is_err_and(|failure| failure.is(errno::EINVAL)));
     }
 }
