@@ -73,8 +73,9 @@ fn measure_host(folder: &Path) {
         fs::remove_file(new).unwrap();
     });
     measure("host: list 1000 entries, statx each", || {
-        let entries = fs::read_dir(folder.join("many")).unwrap();
-        assert_eq!(entries.map(|entry| entry.unwrap().metadata().unwrap()).count(), 1000);
+        for entry in fs::read_dir(folder.join("many")).unwrap() {
+            black_box(entry.unwrap().metadata().unwrap());
+        }
     });
 }
 
