@@ -210,12 +210,12 @@ fn diagnose(
         ClientError::Closed | ClientError::Transport(_) => Duration::from_millis(500),
         _ => Duration::ZERO,
     };
-    for (name, process, patience) in
-        [("cloister-boot", boot, patience), ("cloister-gofer", gofer, Duration::ZERO)]
-    {
-        if let Ok(Some(exit)) = process.wait(Some(patience)) {
-            return SandboxError::Ended { action, name, exit, said: end_of(log) };
-        }
+    let boot = boot.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-boot", exit));
+    let gofer = gofer.wait(Some(Duration::ZERO)).ok().flatten().map(|exit| ("cloister-gofer", exit));
+    // Each ends soon after the other, of its own will; so one that was killed is the cause.
+    let killed = gofer.filter(|(_, exit)| matches!(exit, Exit::Signal(_)));
+    if let Some((name, exit)) = killed.or(boot).or(gofer) {
+        return SandboxError::Ended { action, name, exit, said: end_of(log) };
     }
     let said = if matches!(source, ClientError::Failed(_)) { String::new() } else { end_of(log) };
     SandboxError::Client { action, source, said }
