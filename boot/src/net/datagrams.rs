@@ -25,13 +25,23 @@ pub(crate) struct Datagram {
     pub(crate) ancillary: Option<Ancillary>,
 }
 
+/// What a datagram counts beyond its bytes, so that empty ones are bounded too.
+const OVERHEAD: usize = 512;
+
 /// How much a queue holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Datagrams.
     pub(crate) datagrams: usize,
-    /// Bytes.
+    /// Bytes, [`OVERHEAD`] included.
     pub(crate) bytes: usize,
+}
+
+impl Datagram {
+    /// Returns how much it counts.
+    fn charge(&self) -> usize {
+        self.bytes.len() + OVERHEAD
+    }
 }
 
 /// The datagrams that a socket has not received yet.
@@ -69,11 +79,11 @@ impl Datagrams {
         }
         // A datagram that is larger than the buffer still gets through if it is the only one.
         let is_full = state.list.len() >= limits.datagrams
-            || (state.bytes > 0 && state.bytes + datagram.bytes.len() > limits.bytes);
+            || (state.bytes > 0 && state.bytes + datagram.charge() > limits.bytes);
         if is_full {
             return Err((errno::EAGAIN, datagram));
         }
-        state.bytes += datagram.bytes.len();
+        state.bytes += datagram.charge();
         state.list.push_back(datagram);
         drop(state);
         self.receiver.wake_one(Events::READABLE);
@@ -103,7 +113,7 @@ impl Datagrams {
             return Ok(received);
         }
         let Some(first) = state.list.pop_front() else { return Ok(received) };
-        state.bytes -= first.bytes.len();
+        state.bytes -= first.charge();
         let has_more = !state.list.is_empty();
         drop(state);
         received.address = Some(first.from);
@@ -153,5 +163,33 @@ impl Datagrams {
     /// Returns the queue of those who wait for room.
     pub(crate) fn senders(&self) -> &WaitQueue {
         &self.senders
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Datagram {
+        let from = SocketAddress::Unspecified;
+        Datagram { bytes: Box::default(), from, credentials: Ucred::NOBODY, ancillary: None }
+    }
+
+    #[test]
+    fn empty_datagrams_are_bounded_too() {
+        let (queue, limits) = (Datagrams::default(), Limits { datagrams: usize::MAX, bytes: 10_000 });
+        let pushed = (0..1000).take_while(|_| queue.push(empty(), limits).is_ok()).count();
+        assert_eq!(pushed, 19);
+        queue.receive(&mut [0; 1].as_mut_slice(), Take::Remove).expect("there is one");
+        assert!(queue.has_room(limits));
+    }
+
+    #[test]
+    fn a_queue_that_is_closed_refuses_and_is_empty() {
+        let (queue, limits) = (Datagrams::default(), Limits { datagrams: 5, bytes: 10_000 });
+        queue.push(empty(), limits).map_err(|(errno, _)| errno).expect("there is room");
+        queue.close();
+        assert_eq!(queue.push(empty(), limits).map_err(|(errno, _)| errno), Err(errno::EPIPE));
+        assert!(!queue.has_data());
     }
 }
