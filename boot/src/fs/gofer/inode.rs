@@ -92,11 +92,6 @@ impl GoferInode {
         *self.state.lock().fids.last().expect("an inode has a fid until it is dropped")
     }
 
-    /// Returns what makes the file the same one.
-    pub(super) fn id(&self) -> FileId {
-        self.id
-    }
-
     /// Returns all fids, the newest first.
     pub(super) fn fids(&self) -> SmallVec<[Fid; 1]> {
         self.state.lock().fids.iter().rev().copied().collect()
