@@ -81,6 +81,9 @@ impl Mm {
                 return Err(fail(errno::EINVAL, "only private anonymous memory can be wiped"));
             }
         }
+        if let Advice::Flags { .. } = advice {
+            state.check_split(&range)?;
+        }
         if let Some(host) = host {
             // One call where there is no gap.
             let parts = if is_covered { vec![range.clone()] } else { parts };
@@ -111,6 +114,7 @@ impl Mm {
             return Err(fail(errno::EBADF, "not anonymous memory"));
         }
         let is_covered = state.vmas().covers(&range);
+        state.check_split(&range)?;
         state.update(range, |vma| vma.name = name.clone());
         if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }
     }

@@ -21,6 +21,7 @@ impl Mm {
             .map(|(part, _)| part.end.min(range.end) - part.start.max(range.start))
             .sum();
         state.check_locked(unlocked, errno::ENOMEM)?;
+        state.check_split(&range)?;
         let is_covered = state.vmas().covers(&range);
         state.update(range, |vma| vma.flags.insert(VmaFlags::LOCKED));
         if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }
@@ -33,6 +34,7 @@ impl Mm {
     /// `ENOMEM` if not all of it is mapped.
     pub(crate) fn unlock_range(&self, range: Range<u64>) -> Result<(), Fail> {
         let mut state = self.state();
+        state.check_split(&range)?;
         let is_covered = state.vmas().covers(&range);
         state.update(range, |vma| vma.flags.remove(VmaFlags::LOCKED));
         if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }

@@ -235,6 +235,20 @@ impl MmState {
         Ok(())
     }
 
+    /// Checks that there can be so many mappings as there are once `range` begins and ends one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if not.
+    pub(super) fn check_split(&self, range: &Range<u64>) -> Result<(), Fail> {
+        let is_inside = |at: u64| self.vmas.get(at).is_some_and(|(vma, _)| vma.start < at);
+        let splits = usize::from(is_inside(range.start)) + usize::from(is_inside(range.end));
+        if splits > 0 && self.vmas.len() + splits > MAX_MAPPINGS {
+            return Err(fail(errno::ENOMEM, "too many mappings"));
+        }
+        Ok(())
+    }
+
     /// Checks that `len` more bytes may be locked.
     ///
     /// # Errors

@@ -60,6 +60,7 @@ impl Mm {
         }
         if changes {
             let part = range.start..end;
+            state.check_split(&part)?;
             self.space
                 .protect(part.clone(), protection)
                 .map_err(|errno| fail(errno, "the host does not protect it"))?;

@@ -74,6 +74,7 @@ impl Mm {
         let _replaced;
         let mut state = self.state();
         let vma = state.resizable(&old, new_len, old_place)?;
+        state.check_split(&old)?;
         let grown = old.start..old.start.saturating_add(new_len);
         let can_stay = !matches!(moves, Move::Fixed(_))
             && old_place == OldPlace::Unmapped

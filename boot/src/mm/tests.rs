@@ -256,6 +256,30 @@ fn limits_bound_what_is_mapped() {
 }
 
 #[test]
+fn the_number_of_mappings_is_bounded() {
+    let mm = empty_mm();
+    // Every other page can be written: each is a mapping, and so is each of the others.
+    let pages = 65540;
+    let writable = Protection::READ | Protection::WRITE;
+    let vma = Vma::anonymous(Protection::READ, VmaFlags::empty());
+    mm.map(Placement::Fixed(START), pages * PAGE_BYTES, vma.clone()).unwrap();
+    let mut failed = None;
+    for page in (1..pages).step_by(2) {
+        let range = address(page)..address(page + 1);
+        if let Err(failure) = mm.protect(range, writable, Extend::No) {
+            failed = Some((page, failure));
+            break;
+        }
+    }
+    let (page, failure) = failed.unwrap();
+    assert!(failure.is(errno::ENOMEM) && page == 65529, "{page}");
+    mm.map(Placement::Anywhere(0), PAGE_BYTES, vma.clone()).unwrap();
+    assert!(is_errno(mm.map(Placement::Anywhere(0), PAGE_BYTES, vma), errno::ENOMEM));
+    // A mapping as a whole can still go.
+    mm.unmap(START..START + PAGE_BYTES).unwrap();
+}
+
+#[test]
 fn the_heap_grows_and_shrinks_within_its_limit() {
     let mm = empty_mm();
     mm.set_limits(MemoryLimits { data: 10 * PAGE_BYTES, ..mm.limits() });

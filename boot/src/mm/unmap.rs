@@ -17,6 +17,7 @@ impl Mm {
         let mut state = self.state();
         state.check_range(&range).map_err(|_| fail(errno::EINVAL, "not a range of user space"))?;
         if state.vmas().overlapping(range.clone()).next().is_some() {
+            state.check_split(&range)?;
             self.space.unmap(range.clone()).map_err(|errno| fail(errno, "the host does not unmap it"))?;
             _removed = state.remove(range);
         }

@@ -12,6 +12,8 @@ use crate::ipc::{
 use crate::prelude::*;
 use crate::time;
 
+/// How many semaphores there can be in all (`SEMMNS`): less than in Linux, since the kernel's own memory holds them.
+const MAX_ALL: usize = 1_000_000;
 /// How many sets there can be (`SEMMNI`), how many semaphores in one (`SEMMSL`), and operations in a call (`SEMOPM`).
 const MAX_SETS: usize = 32000;
 const MAX_SEMAPHORES: usize = 32000;
@@ -86,6 +88,10 @@ pub(super) fn sys_semget(cx: &mut SyscallCx<'_>, key: Int, count: Int, flags: In
         }
         Found::Nothing if count == 0 => Err(fail(errno::EINVAL, "`nsems` is zero")),
         Found::Nothing => {
+            let all: usize = semaphores.sets.iter().map(|set| set.data.semaphores.len()).sum();
+            if all + count > MAX_ALL {
+                return Err(fail(errno::ENOSPC, "there are too many semaphores"));
+            }
             let permission = IpcPermission::new(key, flags, &credentials);
             Ok(semaphores.sets.add(SemaphoreSet::new(permission, count, time)).into())
         }
@@ -298,7 +304,7 @@ fn info(cx: &SyscallCx<'_>, command: u32, buffer: Address) -> SyscallResult {
     };
     let int = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let (used, exit_max) = if command == SEM_INFO { (int(sets), int(count)) } else { (20, MAX_VALUE) };
-    let all = int(MAX_SETS * MAX_SEMAPHORES);
+    let all = int(MAX_ALL);
     let info = [
         all,
         int(MAX_SETS),
