@@ -60,6 +60,9 @@ struct Arguments {
     /// Log every system call with decoded arguments, result and time
     #[arg(long)]
     strace: bool,
+    /// Print the system calls that the kernel itself makes to the host, with reasons, and exit
+    #[arg(long)]
+    print_filter: bool,
     /// List the system calls, and exit
     #[arg(long)]
     list_syscalls: bool,
@@ -98,6 +101,12 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list_syscalls {
         return match syscall::write_list(&mut std::io::stdout().lock(), arguments.format) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    if arguments.print_filter {
+        return match filter::print(&mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };

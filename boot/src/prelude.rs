@@ -3,7 +3,6 @@
 pub(crate) use std::sync::Arc;
 
 pub(crate) use cloister_abi::{errno, general as uapi};
-pub(crate) use cloister_sync::{Lock, class};
 
 pub(crate) use crate::context::SyscallCx;
 pub(crate) use crate::error::{Errno, Fail, Outcome, Restart, SyscallResult, fail};

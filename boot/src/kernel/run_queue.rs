@@ -31,9 +31,4 @@ impl RunQueue {
     pub(crate) fn pop(&self) -> Option<Arc<Task>> {
         self.tasks.lock().pop_front()
     }
-
-    /// Returns whether no task waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.lock().is_empty()
-    }
 }

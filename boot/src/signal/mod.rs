@@ -45,7 +45,7 @@ pub(crate) use frame::pop as pop_frame;
 pub(crate) use info::{SI_TKILL, SignalInfo};
 pub(crate) use pending::{PendingSignals, Sent};
 pub(crate) use permission::check as check_permission;
-pub(crate) use send::{Origin, Target, send, send_from_outside, send_to_process_group, send_to_task};
+pub(crate) use send::{Origin, Target, send, send_from_outside, send_to_task};
 pub(crate) use set::{Signal, SignalSet};
 pub(crate) use signal_fd::SignalFd;
 pub(crate) use state::{GroupSignals, TaskSignals};

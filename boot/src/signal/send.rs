@@ -6,7 +6,7 @@ use super::{Sent, Signal, SignalInfo, SignalSet, child};
 use crate::error::Errno;
 use crate::event::Events;
 use crate::prelude::{Arc, Kernel, Task};
-use crate::task::{ExitStatus, GroupState, Pid, Process, ThreadGroup, Tree};
+use crate::task::{ExitStatus, GroupState, Process, ThreadGroup, Tree};
 
 /// Where a signal comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +34,6 @@ pub(crate) fn send_to_task(task: &Arc<Task>, info: SignalInfo) {
         // The kernel's own signals are few; only those that a program queues meet the limit.
         let _ = send(&tree, process, Target::Task(task), info, Origin::Inside);
     }
-}
-
-/// Sends a signal of the kernel's to all processes of a process group. Returns whether there are any. Locks as for
-/// [`send_to_task`].
-pub(crate) fn send_to_process_group(kernel: &Kernel, process_group: Pid, info: SignalInfo) -> bool {
-    let tree = kernel.processes.lock();
-    let mut found = false;
-    for process in tree.processes().filter(|process| process.process_group == process_group) {
-        let _ = send(&tree, process, Target::Group, info, Origin::Inside);
-        found = true;
-    }
-    found
 }
 
 /// Sends a signal to a process on behalf of who controls the sandbox; nothing happens if it has ended. Locks as for

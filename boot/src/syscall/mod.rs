@@ -83,11 +83,11 @@ mod xattr;
 #[cfg(test)]
 mod file_tests;
 
-pub(crate) use argument::{Address, Argument, Fd, Format, Int, Long, PathPtr, Size, Text, UInt, ULong};
+pub(crate) use argument::{Address, Argument, Fd, Int, Long, PathPtr, Size, Text, UInt, ULong};
 pub(crate) use dispatch::{Call, Progress, enter, proceed};
 pub(crate) use list::{ListFormat, write_list};
 pub(crate) use state::SyscallState;
 pub(crate) use strace::Strace;
 pub(crate) use table::{Row, Support};
-pub(crate) use table_x86_64::{TABLE, lookup};
+pub(crate) use table_x86_64::lookup;
 pub(crate) use unimplemented::UnimplementedLog;

@@ -23,7 +23,7 @@ pub(crate) use attributes::{DEFAULT_TIMER_SLACK_NS, TaskAttributes};
 pub(crate) use clone::{CloneArguments, CloneFlags, clone_task};
 pub(crate) use credentials::{Capabilities, Credentials};
 pub(crate) use exec::{execute, start_program};
-pub(crate) use exit::{exit_group, exit_task, other_tasks, request_exit};
+pub(crate) use exit::{exit_group, exit_task};
 pub(crate) use pidfd::PidFd;
 pub(crate) use process_tree::{ExitStatus, PID_MAX, Pid, Process, ProcessTree, Tree};
 pub(crate) use rlimit::{Resource, Rlimit, Rlimits};
