@@ -11,9 +11,11 @@ use super::inode::TmpfsInode;
 use super::state::{Body, State};
 use super::xattrs::Xattrs;
 use super::{Tmpfs, TmpfsOptions};
+use cloister_sync::Lock;
+
 use crate::error::Errno;
 use crate::fs::{Anchors, Attributes, FileKind};
-use crate::prelude::{Lock, errno};
+use crate::prelude::errno;
 
 /// The saved form of a tmpfs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
