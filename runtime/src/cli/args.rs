@@ -15,7 +15,8 @@ use super::{
 #[derive(Debug, Parser)]
 #[command(
     name = "cloister",
-    version = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0"),
+    version,
+    long_version = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0"),
     max_term_width = 100,
     after_help = "Examples:\n  \
         cloister do -- ls -l /          run a command over the host's files; writes are lost at its end\n  \
