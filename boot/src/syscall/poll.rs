@@ -10,9 +10,6 @@ use crate::event::{self, Events, Look, TimeUnit};
 use crate::prelude::{SyscallCx, errno};
 use crate::time::Instant;
 
-/// The most entries that a call can have; the limit of descriptors (`RLIMIT_NOFILE`) is never above it.
-const MAX_ENTRIES: u32 = 1 << 20;
-
 /// `struct pollfd`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
@@ -56,8 +53,8 @@ fn poll(
     deadline: Option<Instant>,
     restart: Restart,
 ) -> Result<usize, Fail> {
-    if count > MAX_ENTRIES {
-        return Err(fail(errno::EINVAL, "`nfds` is more than there can be"));
+    if u64::from(count) > cx.open_files_limit() {
+        return Err(fail(errno::EINVAL, "`nfds` is more than RLIMIT_NOFILE"));
     }
     let mut entries = cx.memory().read_array::<PollFd>(fds, count as usize)?;
     let ready = event::wait_for_any(cx, deadline, restart, |cx, look| {

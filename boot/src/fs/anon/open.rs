@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::{AnonFileSystem, AnonInode, AnonKind};
-use crate::context::{Because, SyscallCx};
+use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, SyscallResult};
 use crate::fs::pipe::{Access, Pipe, PipeEnd};
-use crate::fs::{Dentry, FdFlags, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
+use crate::fs::{Dentry, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
 use crate::syscall::Address;
-use crate::task::Resource;
 
 /// The file systems of files without a name: a field of the kernel.
 #[derive(Debug)]
@@ -110,9 +109,7 @@ pub(crate) fn open_socket(cx: &SyscallCx<'_>, ops: Box<dyn FileOps>, flags: Open
 ///
 /// `EMFILE` if the caller has no free descriptor.
 pub(crate) fn install(cx: &SyscallCx<'_>, file: Arc<OpenFile>, flags: OpenFlags) -> Result<i32, Fail> {
-    let mut fd_flags = FdFlags::empty();
-    fd_flags.set(FdFlags::CLOSE_ON_EXEC, flags.contains(OpenFlags::CLOSE_ON_EXEC));
-    cx.files().add(file, fd_flags, cx.rlimit(Resource::OpenFiles)).because("no descriptor is free")
+    cx.install(file, flags.contains(OpenFlags::CLOSE_ON_EXEC))
 }
 
 /// Gives two files descriptors, and writes these to `fds`; as [`install`].
