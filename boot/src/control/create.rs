@@ -49,6 +49,9 @@ pub(super) fn create(
     let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
     mounts::populate(kernel, walker, &spec, &mut gofers)?;
     process::name_terminals(&init);
+    if spec.process.terminal {
+        mounts::show_console(Walker::with_credentials(&init, Arc::new(process::superuser())))?;
+    }
     kernel.containers.add(Container::new(id, *spec, init))?;
     Ok(())
 }

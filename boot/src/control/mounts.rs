@@ -14,7 +14,7 @@ use crate::fs::overlay::OverlayFs;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{
     Dentry, FileKind, Follow, Inode, MountFlags, MountNamespace, NewInodeKind, NewMount, NewName, Path,
-    Walker, dev, names, new_device_number, proc, sys,
+    Recursive, Walker, dev, names, new_device_number, proc, sys,
 };
 use crate::kernel::Kernel;
 use crate::prelude::errno;
@@ -198,10 +198,26 @@ fn add_device(walker: &mut Walker<'_>, device: &cloister_proto::container::Devic
     }
 }
 
+/// Shows the terminal that the first process of a container has as standard input as `/dev/console` too (OCI runtime
+/// specification, "Default Devices"); nothing happens if it has none.
+///
+/// # Errors
+///
+/// `Os` if there is no place for it.
+pub(super) fn show_console(mut walker: Walker<'_>) -> Result<(), Failure> {
+    let Some(input) = walker.task().files().and_then(|files| files.get(0)) else { return Ok(()) };
+    if !devpts::has_named(input.path()) {
+        return Ok(());
+    }
+    let shown = mount_point(&mut walker, b"/dev/console", FileKind::CharDevice)
+        .and_then(|place| namespace(&walker).bind(input.path(), place, Recursive::No));
+    shown.map(drop).map_err(|errno| failed("mount `/dev/console`", errno))
+}
+
 /// Puts a read-only view of `path` over itself; what does not exist needs none.
 fn make_read_only(walker: &mut Walker<'_>, path: &[u8]) -> Result<(), Errno> {
     let Some(place) = find(walker, path)? else { return Ok(()) };
-    let mount = namespace(walker).bind(&place, place.clone(), crate::fs::Recursive::Yes)?;
+    let mount = namespace(walker).bind(&place, place.clone(), Recursive::Yes)?;
     mount.set_flags(mount.flags() | MountFlags::READ_ONLY);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{Address, Fd, PathPtr, Text, UInt, ULong, paths};
 use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, SyscallResult, fail};
+use crate::fs::devpts::{self, DevptsOptions};
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{
     Dentry, Inode, MountFlags, NewMount, Path, Recursive, Unmount, new_device_number, proc, sys,
@@ -97,6 +98,7 @@ fn new_root(cx: &SyscallCx<'_>, kind: &str, data: &str) -> Result<Arc<Dentry>, F
             let root: Arc<dyn Inode> = Tmpfs::new_root(options.parse(data, memory)?);
             Dentry::new_root(root)
         }
+        "devpts" => Dentry::new_root(devpts::Directory::new_root(DevptsOptions::default().parse(data)?)),
         "proc" => proc::new_tree(cx.kernel(), new_device_number()),
         "sysfs" => sys::new_tree(cx.kernel(), new_device_number()),
         _ => return Err(fail(errno::ENODEV, "file systems of this type can't be mounted")),

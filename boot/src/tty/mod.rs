@@ -30,7 +30,9 @@ mod termios;
 mod tests;
 
 pub(crate) use master::Master;
-pub(crate) use pty::{Pty, PtyImage, device};
+#[cfg(test)]
+use pty::PtyImage;
+pub(crate) use pty::{Pty, device};
 pub(crate) use requests::End;
 pub(crate) use sessions::Sessions;
 pub(crate) use slave::Slave;

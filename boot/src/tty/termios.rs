@@ -89,9 +89,8 @@ bitflags! {
     }
 }
 
-/// The special characters, by their index in `c_cc`.
+/// The special characters, by their index in `c_cc`, with the names of `termios(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of termios(3)")]
 pub(crate) enum Code {
     Intr = 0,
     Quit = 1,

@@ -41,3 +41,8 @@ fn find(namespace: &MountNamespace) -> Option<Path> {
         namespace.mounts().into_iter().map(|mount| Path::new(Arc::clone(&mount), Arc::clone(&mount.root)));
     roots.into_iter().find(is_devpts)
 }
+
+/// Returns whether `path` is a name in a devpts.
+pub(crate) fn has_named(path: &Path) -> bool {
+    path.dentry.parent().is_some_and(|parent| downcast_inode::<Directory>(parent.inode()).is_some())
+}

@@ -19,7 +19,7 @@ mod file_system;
 mod node;
 mod ptmx;
 
-pub(crate) use adopt::adopt_terminals;
+pub(crate) use adopt::{adopt_terminals, has_named};
 pub(crate) use directory::Directory;
 pub(crate) use file_system::{Devpts, DevptsOptions};
 pub(crate) use ptmx::open as open_ptmx;

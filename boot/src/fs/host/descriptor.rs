@@ -3,11 +3,12 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::ReadWriteFlags;
 
+use super::Terminal;
 use crate::error::Errno;
 use crate::event::{Events, WaitQueue};
 use crate::kernel::{HostEvents, Reactor, Watch};
@@ -30,6 +31,8 @@ pub(crate) struct HostDescriptor {
     fd: OwnedFd,
     queue: WaitQueue,
     watch: OnceLock<Watch>,
+    /// The terminal that it is, which is told of a hang-up.
+    terminal: OnceLock<Weak<Terminal>>,
     /// Whether `RWF_NOWAIT` is worth trying.
     has_no_wait: AtomicBool,
 }
@@ -45,6 +48,7 @@ impl HostDescriptor {
             fd,
             queue: WaitQueue::new(),
             watch: OnceLock::new(),
+            terminal: OnceLock::new(),
             has_no_wait: AtomicBool::new(true),
         });
         let watcher: Arc<dyn HostEvents> = Arc::clone(&this) as Arc<_>;
@@ -56,6 +60,12 @@ impl HostDescriptor {
             Err(error) => return Err(error.into()),
         }
         Ok(this)
+    }
+
+    /// Notes the terminal that it is.
+    pub(super) fn set_terminal(&self, terminal: Weak<Terminal>) {
+        // It is one for good.
+        let _ = self.terminal.set(terminal);
     }
 
     /// Returns the descriptor.
@@ -145,6 +155,11 @@ impl HostDescriptor {
 impl HostEvents for HostDescriptor {
     fn on_host_events(&self, events: Events) {
         self.queue.wake(with_synonyms(events));
+        if events.contains(Events::HUP)
+            && let Some(terminal) = self.terminal.get().and_then(Weak::upgrade)
+        {
+            terminal.on_hang_up();
+        }
     }
 }
 

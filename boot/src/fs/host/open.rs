@@ -35,7 +35,11 @@ impl Default for HostFiles {
 /// # Errors
 ///
 /// `EBADF` if it is only a path, and those of the host.
-pub(crate) fn open_stdio(kernel: &Kernel, fd: OwnedFd, flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {
+pub(crate) fn open_stdio(
+    kernel: &Arc<Kernel>,
+    fd: OwnedFd,
+    flags: OpenFlags,
+) -> Result<Arc<OpenFile>, Errno> {
     let host_flags = rustix::fs::fcntl_getfl(&fd).map_err(to_errno)?;
     if host_flags.contains(OFlags::PATH) {
         return Err(errno::EBADF);
@@ -53,7 +57,7 @@ pub(crate) fn open_stdio(kernel: &Kernel, fd: OwnedFd, flags: OpenFlags) -> Resu
         FileKind::Regular | FileKind::BlockDevice | FileKind::Directory => Box::new(HostFile::new(fd)),
         _ => {
             let descriptor = HostDescriptor::new(fd, &kernel.reactor)?;
-            let terminal = is_terminal.then(|| kernel.host_files.terminal(stat.st_rdev, &descriptor));
+            let terminal = is_terminal.then(|| kernel.host_files.terminal(kernel, stat.st_rdev, &descriptor));
             Box::new(HostStream::new(descriptor, terminal))
         }
     };
@@ -68,11 +72,11 @@ pub(crate) fn open_stdio(kernel: &Kernel, fd: OwnedFd, flags: OpenFlags) -> Resu
 
 impl HostFiles {
     /// Returns the terminal with the device number `device`.
-    fn terminal(&self, device: u64, descriptor: &Arc<HostDescriptor>) -> Arc<Terminal> {
+    fn terminal(&self, kernel: &Arc<Kernel>, device: u64, descriptor: &Arc<HostDescriptor>) -> Arc<Terminal> {
         let mut terminals = self.terminals.lock();
         let known = terminals.get(&device).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
-            let terminal = Arc::new(Terminal::new(Arc::clone(descriptor)));
+            let terminal = Terminal::new(kernel, Arc::clone(descriptor));
             terminals.insert(device, Arc::downgrade(&terminal));
             terminal
         })

@@ -1,6 +1,6 @@
 //! A terminal of the host: settings go to the host's, job control is the guest's.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use cloister_abi::ioctl;
 use rustix::termios::{
@@ -13,6 +13,7 @@ use super::{HostDescriptor, HostStream};
 use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, SyscallResult, fail};
 use crate::fs::{FileOps, OpenFile, OpenFlags};
+use crate::kernel::Kernel;
 use crate::prelude::errno;
 use crate::syscall::Address;
 use crate::tty::{self, End, Form, RawTermios, SettingsRequest, WindowSize, job_control, requests};
@@ -23,6 +24,7 @@ use crate::tty::{self, End, Form, RawTermios, SettingsRequest, WindowSize, job_c
 /// guest's matter: the host knows one process group for the whole sandbox.
 #[derive(Debug)]
 pub(crate) struct Terminal {
+    kernel: Weak<Kernel>,
     descriptor: Arc<HostDescriptor>,
     /// Its number in the devpts of the container that it was given to.
     index: OnceLock<u32>,
@@ -51,8 +53,19 @@ const CODES: [SpecialCodeIndex; 17] = [
 
 impl Terminal {
     /// Makes the terminal that `descriptor` is, which controls no session yet.
-    pub(super) fn new(descriptor: Arc<HostDescriptor>) -> Self {
-        Self { descriptor, index: OnceLock::new() }
+    pub(super) fn new(kernel: &Arc<Kernel>, descriptor: Arc<HostDescriptor>) -> Arc<Self> {
+        let kernel = Arc::downgrade(kernel);
+        let this = Arc::new(Self { kernel, descriptor, index: OnceLock::new() });
+        this.descriptor.set_terminal(Arc::downgrade(&this));
+        this
+    }
+
+    /// Hangs up the session that it controls: the host says that nobody sits at it any more.
+    pub(super) fn on_hang_up(self: Arc<Self>) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            let terminal: Arc<dyn tty::Terminal> = self;
+            job_control::hang_up(&kernel, &terminal);
+        }
     }
 
     /// Returns its number in devpts, if it has a name there.
