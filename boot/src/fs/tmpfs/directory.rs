@@ -140,12 +140,13 @@ impl Entries {
 
     /// Returns the saved form.
     pub(super) fn to_image(&self) -> EntriesImage {
-        let entry = |(position, name): (&u64, &Box<[u8]>)| {
-            let inode = self.by_name.get(name)?.inode.number();
-            Some(EntryImage { name: name.clone(), position: *position, inode })
+        let image = |(name, entry): (&[u8], &Entry)| EntryImage {
+            name: name.into(),
+            position: entry.position,
+            inode: entry.inode.number(),
         };
         EntriesImage {
-            entries: self.by_position.iter().filter_map(entry).collect(),
+            entries: self.in_order().map(image).collect(),
             next_position: self.next_position,
             is_dead: self.is_dead,
         }
@@ -189,11 +190,13 @@ impl Entries {
         }
     }
 
-    /// Returns the entries in their order.
+    /// Returns the inodes of the entries in their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Arc<TmpfsInode>)> {
-        self.by_position
-            .values()
-            .filter_map(|name| self.by_name.get(name).map(|entry| (&**name, &entry.inode)))
+        self.in_order().map(|(name, entry)| (name, &entry.inode))
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = (&[u8], &Entry)> {
+        self.by_position.values().filter_map(|name| self.by_name.get(name).map(|entry| (&**name, entry)))
     }
 }
 

@@ -7,7 +7,7 @@ use bitflags::bitflags;
 use cloister_sync::{Lock, class};
 use serde::{Deserialize, Serialize};
 
-use super::{FileCx, LockOwner, OpenFile};
+use super::{FileCx, LockOwner, OpenFile, image};
 use crate::error::Errno;
 use crate::prelude::errno;
 use crate::task::Task;
@@ -82,6 +82,12 @@ impl Slots {
 }
 
 impl FdTable {
+    /// Makes an empty table with the number `id`, which no other has.
+    pub(super) fn with_id(id: u64) -> Self {
+        image::reserve(&NEXT_ID, id);
+        Self { id, slots: Lock::new(Slots::default()) }
+    }
+
     fn with_slots(slots: Slots) -> Self {
         Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), slots: Lock::new(slots) }
     }

@@ -52,8 +52,14 @@ fn new_id() -> u32 {
 impl MountNamespace {
     /// Makes a namespace whose root is `root`.
     pub(crate) fn new(root: NewMount, cache: Arc<DentryCache>) -> Arc<Self> {
+        Self::with_root_id(new_id(), root, cache)
+    }
+
+    /// Makes a namespace whose root mount has the id `id`.
+    pub(super) fn with_root_id(id: u32, root: NewMount, cache: Arc<DentryCache>) -> Arc<Self> {
+        NEXT_ID.fetch_max(id.saturating_add(1), Ordering::Relaxed);
         Arc::new_cyclic(|this| {
-            let root = Mount::new(new_id(), root, Arc::clone(&cache), this.clone());
+            let root = Mount::new(id, root, Arc::clone(&cache), this.clone());
             let mounts = BTreeMap::from([(root.id, Arc::clone(&root))]);
             Self {
                 this: this.clone(),
@@ -86,9 +92,31 @@ impl MountNamespace {
     /// `ENOTDIR` if one is a directory and the other is not, `ENOENT` if `at` was removed, `EINVAL` if it is not in this
     /// namespace, `ENOSPC` if there are too many mounts.
     pub(crate) fn mount(&self, new: NewMount, at: Path) -> Result<Arc<Mount>, Errno> {
-        let mount = Mount::new(new_id(), new, Arc::clone(&self.cache), self.this.clone());
+        self.mount_with_id(new_id(), new, at)
+    }
+
+    /// Mounts `new` with the id `id` on `at`.
+    ///
+    /// # Errors
+    ///
+    /// As [`MountNamespace::mount`].
+    pub(super) fn mount_with_id(&self, id: u32, new: NewMount, at: Path) -> Result<Arc<Mount>, Errno> {
+        NEXT_ID.fetch_max(id.saturating_add(1), Ordering::Relaxed);
+        let mount = Mount::new(id, new, Arc::clone(&self.cache), self.this.clone());
         self.attach(&mount, at)?;
         Ok(mount)
+    }
+
+    /// Returns the mount of the root.
+    pub(super) fn root_mount(&self) -> Arc<Mount> {
+        Arc::clone(&self.table.lock().root)
+    }
+
+    /// Returns the mounts, each after the one that it is on.
+    pub(super) fn mounts_in_order(&self) -> Vec<Arc<Mount>> {
+        let mut mounts = self.mounts();
+        mounts.sort_by_cached_key(depth);
+        mounts
     }
 
     fn attach(&self, mount: &Arc<Mount>, at: Path) -> Result<(), Errno> {
@@ -238,9 +266,7 @@ impl MountNamespace {
         let namespace = Self::new(again(&root, Arc::clone(&root.root)), Arc::clone(&self.cache));
         let new_root = Arc::clone(&namespace.table.lock().root);
         let mut copies: HashMap<_, _> = HashMap::from([(root.id, new_root)]);
-        let mut mounts = self.mounts();
-        mounts.sort_by_cached_key(depth);
-        for original in mounts {
+        for original in self.mounts_in_order() {
             let Some(place) = original.mount_point() else { continue };
             let Some(parent) = copies.get(&place.mount.id) else { continue };
             let at = Path::new(Arc::clone(parent), place.dentry);

@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
-use super::{Attributes, FileKind, FileOps, Inode, LockOwner, MountFlags, Path, Timestamp, notify};
+use super::{Attributes, FileKind, FileOps, Inode, LockOwner, MountFlags, Path, Timestamp, image, notify};
 use crate::error::Errno;
 use crate::prelude::errno;
 
@@ -146,8 +146,18 @@ impl Drop for Position<'_> {
 impl OpenFile {
     /// Makes the description of a file that was opened.
     pub(crate) fn new(path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Self {
+        Self::with_fresh_id(NEXT_ID.fetch_add(1, Ordering::Relaxed), path, ops, flags)
+    }
+
+    /// Makes the description with the number `id`, which nobody else has.
+    pub(super) fn with_id(id: u64, path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Self {
+        image::reserve(&NEXT_ID, id);
+        Self::with_fresh_id(id, path, ops, flags)
+    }
+
+    fn with_fresh_id(id: u64, path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Self {
         Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             path,
             ops,
             flags: AtomicU32::new(flags.difference(OpenFlags::ONLY_AT_OPEN).bits()),
