@@ -117,7 +117,7 @@ impl ControlConnection {
                 super::start::start(kernel, &request.id).map(|()| Done.into())
             }
             Request::Execute(request) => {
-                super::execute::execute(kernel, request, descriptors).map(Into::into)
+                super::execute::execute(kernel, &request, descriptors).map(Into::into)
             }
             Request::Pause(_) | Request::Resume(_) => {
                 Err(Failure::new(ErrorKind::Unsupported, "this kernel can't freeze its sandbox yet"))

@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 /// As [`Execute`] says.
 pub(super) fn execute(
     kernel: &Arc<Kernel>,
-    request: Execute,
+    request: &Execute,
     descriptors: Vec<OwnedFd>,
 ) -> Result<ExecuteReply, Failure> {
     let container = kernel.containers.get(&request.id)?;

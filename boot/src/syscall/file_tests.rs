@@ -39,7 +39,7 @@ impl Caller {
 
     fn try_call(&mut self, name: &str, arguments: &[u64]) -> Result<u64, Errno> {
         self.next = MEMORY_START;
-        let row = TABLE.iter().find(|row| row.name == name).unwrap();
+        let row = table_x86_64::TABLE.iter().find(|row| row.name == name).unwrap();
         let mut registers = [0; 6];
         registers[..arguments.len()].copy_from_slice(arguments);
         match row.handler.unwrap()(&mut self.task.cx(), registers) {

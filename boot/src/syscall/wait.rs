@@ -54,8 +54,10 @@ pub(super) fn sys_wait4(
         | WaitOptions::CLONE;
     let options = options(raw_options, allowed)? | WaitOptions::EXITED;
     let wait_for = match pid {
-        Int::MIN => return Err(fail(errno::ESRCH, "no such process group")),
-        ..-1 => WaitFor::ProcessGroup(-pid),
+        ..-1 => match pid.checked_neg() {
+            Some(group) => WaitFor::ProcessGroup(group),
+            None => return Err(fail(errno::ESRCH, "no such process group")),
+        },
         -1 => WaitFor::Any,
         0 => WaitFor::ProcessGroup(own_process_group(cx)),
         1.. => WaitFor::Process(pid),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::pty::PtyImage;
 use super::*;
 use crate::error::Errno;
 use crate::event::Events;

@@ -69,10 +69,10 @@ pub(super) fn text(subject: &Subject, _reader: &Task) -> Result<Vec<u8>, Errno> 
     let limit = u64::MAX;
     let mut text = String::new();
     // Writing to a string can't fail.
-    let _ = write!(
+    let _ = writeln!(
         text,
         "{} ({}) {} {parent} {process_group} {session} {terminal} {foreground} 0 0 0 0 0 {} {} {} {} 20 0 {threads} 0 \
-         {start_ticks} {} {} {limit} {} {} {} 0 0 0 0 0 0 0 0 0 {exit_signal} 0 0 0 0 0 0 {} {} {} {} {} {} {} 0\n",
+         {start_ticks} {} {} {limit} {} {} {} 0 0 0 0 0 0 0 0 0 {exit_signal} 0 0 0 0 0 0 {} {} {} {} {} {} {} 0",
         subject.id(),
         String::from_utf8_lossy(&name),
         state_letter(subject),
