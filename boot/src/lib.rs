@@ -4,20 +4,20 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`kernel`] | what all tasks share: run queue, timers, host descriptors |
-//! | [`syscall`] | the system call table, and a file for each family of handlers |
-//! | [`task`] | tasks, thread groups, credentials, the process tree |
-//! | [`signal`] | signals |
-//! | [`loader`] | programs: from a file to an address space |
-//! | [`mm`] | address spaces, and access to guest memory |
-//! | [`fs`] | the virtual file system and the file systems below it |
-//! | [`net`] | sockets |
-//! | [`ipc`] | System V shared memory, semaphores and message queues |
-//! | [`event`] | readiness and wait queues |
-//! | [`time`] | clocks |
-//! | [`tty`] | terminals |
-//! | [`security`] | what the process denies itself |
-//! | [`control`] | the control server, and the containers |
+//! | `kernel` | what all tasks share: run queue, timers, host descriptors |
+//! | `syscall` | the system call table, and a file for each family of handlers |
+//! | `task` | tasks, thread groups, credentials, the process tree |
+//! | `signal` | signals |
+//! | `loader` | programs: from a file to an address space |
+//! | `mm` | address spaces, and access to guest memory |
+//! | `fs` | the virtual file system and the file systems below it |
+//! | `net` | sockets |
+//! | `ipc` | System V shared memory, semaphores and message queues |
+//! | `event` | readiness and wait queues |
+//! | `time` | clocks |
+//! | `tty` | terminals |
+//! | `security` | what the process denies itself |
+//! | `control` | the control server, and the containers |
 
 mod cli;
 mod context;

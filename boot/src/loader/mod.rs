@@ -5,7 +5,7 @@
 //! load:    an empty address space ──> segments, vDSO, heap, stack ──> registers
 //! ```
 //!
-//! All that can fail because of the caller fails in [`prepare`], which changes nothing; so a shell that tries the
+//! All that can fail because of the caller fails in [`prepare()`], which changes nothing; so a shell that tries the
 //! directories of `PATH` makes no address space in vain. [`Prepared::load`] fails only for want of memory.
 //!
 //! | module | subject |

@@ -1,6 +1,6 @@
 //! Signals (`signal(7)`).
 //!
-//! A signal is *sent* ([`send`]): it is dropped, or queued for a task or a process, and somebody who takes it is woken;
+//! A signal is *sent* ([`mod@send`]): it is dropped, or queued for a task or a process, and somebody who takes it is woken;
 //! `SIGKILL`, and what stop signals and `SIGCONT` do to each other, happen at once. It is *delivered* by the worker of the
 //! task that takes it, on the way back to guest code ([`before_user`]): by a default action, or by a frame on the guest's
 //! stack for its handler. What becomes of a system call that it interrupted is decided there too.

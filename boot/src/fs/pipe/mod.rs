@@ -8,7 +8,7 @@
 //!
 //! # Locking
 //!
-//! One lock for each pipe, [`class::STREAM`](crate::prelude::class::STREAM), held while bytes are copied from or to the
+//! One lock for each pipe, [`class::STREAM`](cloister_sync::class::STREAM), held while bytes are copied from or to the
 //! guest. Queues are woken after it is released.
 //!
 //! # Snapshot

@@ -5,7 +5,7 @@
 //!
 //! # Locking
 //!
-//! One lock for each inode, [`class::INODE`](crate::prelude::class::INODE), over its attributes and its contents; never
+//! One lock for each inode, [`class::INODE`](cloister_sync::class::INODE), over its attributes and its contents; never
 //! two at a time. That a change of names in two directories is seen as one is the virtual file system's work.
 
 mod data;

@@ -1,11 +1,11 @@
 //! Futexes (`futex(2)`, `futex(7)`, `get_robust_list(2)`).
 //!
 //! A futex is a word in guest memory; the kernel knows only those that somebody waits for, by their [`FutexKey`]. The
-//! waiters are in the buckets of a hash table, [`FutexTable`]. Who waits is a [`Waiter`], which is in at most one
+//! waiters are in the buckets of a hash table, [`FutexTable`]. Who waits is a `Waiter`, which is in at most one
 //! bucket, and leaves it once: it is taken out by who wakes it, or takes itself out when its time is over or a signal
 //! interrupts it; the bucket's lock decides who was first. A requeue moves it from one bucket to another.
 //!
-//! The call of a waiter holds its [`Wait`] while the task is parked; when the task is woken the call's handler runs
+//! The call of a waiter holds its `Wait` while the task is parked; when the task is woken the call's handler runs
 //! again, and sees by the waiters' places what has become of them.
 //!
 //! # Locking
