@@ -1,6 +1,5 @@
 //! Tests of the file system calls, from the argument registers to the guest's memory.
 
-use super::table_x86_64::TABLE;
 use super::*;
 use crate::error::{Errno, Fail, Outcome};
 use crate::prelude::{errno, uapi};
