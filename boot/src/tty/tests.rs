@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use super::pty::PtyImage;
 use super::*;
 use crate::error::Errno;
 use crate::event::Events;

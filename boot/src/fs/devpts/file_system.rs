@@ -33,7 +33,6 @@ impl DevptsOptions {
     /// # Errors
     ///
     /// `EINVAL` for an unknown option or a bad value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "mounts from inside take no options of it yet"))]
     pub(crate) fn parse(self, options: &str) -> Result<Self, Errno> {
         let mut parsed = self;
         for option in options.split(',').filter(|option| !option.is_empty()) {
