@@ -1,6 +1,7 @@
 //! A pipe, a socket, a terminal or another device of the host.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_abi::ioctl;
 
@@ -44,6 +45,15 @@ impl FileOps for HostStream {
         true
     }
 
+    fn wait_limit(&self, events: Events) -> Option<Duration> {
+        let terminal = self.terminal.as_ref().filter(|_| events.intersects(Events::READABLE))?;
+        terminal.read_limit()
+    }
+
+    fn read_in_vain(&self) -> Result<usize, Errno> {
+        if self.terminal.is_some() { Ok(0) } else { Err(errno::EAGAIN) }
+    }
+
     fn read(&self, cx: &FileCx<'_>, into: &mut dyn Sink) -> Result<usize, Errno> {
         if let Some(terminal) = &self.terminal {
             let terminal: Arc<dyn tty::Terminal> = Arc::clone(terminal) as Arc<_>;
@@ -51,7 +61,7 @@ impl FileOps for HostStream {
         }
         let mut bytes = vec![0; into.remaining().min(MAX_TRANSFER)];
         let len = match (self.descriptor.read(&mut bytes), &self.terminal) {
-            (Err(errno::EAGAIN), Some(terminal)) if terminal.reads_without_waiting() => 0,
+            (Err(errno::EAGAIN), Some(terminal)) if terminal.read_limit() == Some(Duration::ZERO) => 0,
             (result, _) => result?,
         };
         into.write(bytes.get(..len).unwrap_or_default())

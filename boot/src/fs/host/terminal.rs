@@ -1,6 +1,7 @@
 //! A terminal of the host: settings go to the host's, job control is the guest's.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use cloister_abi::ioctl;
 use rustix::termios::{
@@ -79,13 +80,14 @@ impl Terminal {
         let _ = self.index.set(index);
     }
 
-    /// Returns whether a read that finds nothing returns 0 (`termios(3)`: not canonical, `VMIN` is 0). The time that
-    /// `VTIME` gives is not waited for.
-    pub(super) fn reads_without_waiting(&self) -> bool {
-        rustix::termios::tcgetattr(self.descriptor.fd()).is_ok_and(|termios| {
-            let is_canonical = termios.local_modes.contains(LocalModes::ICANON);
-            !is_canonical && termios.special_codes[SpecialCodeIndex::VMIN] == 0
-        })
+    /// Returns how long a read waits for the first byte before it returns nothing (`termios(3)`: not canonical, `VMIN` is
+    /// 0); `None` if it waits for ever.
+    pub(super) fn read_limit(&self) -> Option<Duration> {
+        let termios = rustix::termios::tcgetattr(self.descriptor.fd()).ok()?;
+        let is_canonical = termios.local_modes.contains(LocalModes::ICANON);
+        let tenths = termios.special_codes[SpecialCodeIndex::VTIME];
+        let has_limit = !is_canonical && termios.special_codes[SpecialCodeIndex::VMIN] == 0;
+        has_limit.then(|| Duration::from_millis(100) * u32::from(tenths))
     }
 
     /// Carries out a request (`ioctl_tty(2)`). Those that are not in the list are refused, not passed on.
