@@ -84,6 +84,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_shows_the_table() {
+        let mut out = Vec::new();
+        write_list(&mut out, ListFormat::Markdown).unwrap();
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/syscalls.md");
+        let shown = std::fs::read_to_string(page).unwrap();
+        assert_eq!(
+            shown,
+            String::from_utf8(out).unwrap(),
+            "regenerate it: cargo run --bin cloister-boot -- --list-syscalls --format markdown > docs/syscalls.md"
+        );
+    }
+
+    #[test]
     fn the_list_has_a_row_for_each_call() {
         let mut out = Vec::new();
         write_list(&mut out, ListFormat::Table).unwrap();
