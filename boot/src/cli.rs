@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use cloister_platform::{Platform, ptrace};
+use cloister_platform::{Platform, ptrace, systrap};
 use cloister_proto::transport::{Listener, adopt};
 
 use crate::control::ControlServer;
@@ -77,6 +77,8 @@ enum PlatformName {
     /// `PTRACE_SYSEMU`: works everywhere
     #[default]
     Ptrace,
+    /// Signals in the guest's own threads: fast
+    Systrap,
 }
 
 /// A failure that ends the program before the sandbox runs.
@@ -131,6 +133,7 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     };
     let platform: Box<dyn Platform> = match arguments.platform {
         PlatformName::Ptrace => Box::new(ptrace::Platform::new().map_err(StartError::Platform)?),
+        PlatformName::Systrap => Box::new(systrap::Platform::new().map_err(StartError::Platform)?),
     };
     let host = |action| move |source| StartError::Host { action, source };
     let options = KernelOptions::from_host(arguments.strace);

@@ -56,6 +56,15 @@ impl Place {
         }
     }
 
+    /// The same on a platform of Cloister's, if it is Cloister.
+    #[must_use]
+    pub fn on(self, platform: &'static str) -> Place {
+        match self {
+            Place::Cloister(_) => Place::Cloister(Some(platform)),
+            other => other,
+        }
+    }
+
     /// Runs the program here.
     pub(crate) fn run(self, program: &Program, session: &Session<'_>) -> Result<Finished> {
         let mut command = match self {

@@ -17,12 +17,14 @@
 //! | module | mechanism |
 //! |---|---|
 //! | [`ptrace`] | `PTRACE_SYSEMU`; runs anywhere, the reference for correctness |
+//! | [`systrap`] | signals in the guest's own threads, and memory shared with the kernel |
 //!
 //! [`vdso`] is what programs find as `AT_SYSINFO_EHDR` on every platform.
 
 mod address_space;
 mod fpu;
 pub mod ptrace;
+pub mod systrap;
 mod thread;
 mod trap;
 pub mod vdso;
@@ -72,6 +74,9 @@ pub trait Supervisor: Sync {
     /// Runs what became due: woken tasks, timers, host descriptors. Returns how long nothing more is due
     /// (`None`: until an event). Never blocks.
     fn run_pending(&self) -> Option<Duration>;
+
+    /// Runs the tasks that were woken since, if there can be any, and nothing else. Never blocks.
+    fn run_woken(&self) {}
 
     /// Returns a descriptor that polls readable when [`Supervisor::run_pending`] has something to do, apart from
     /// the passing of the time it returned.

@@ -140,9 +140,7 @@ impl Kernel {
 impl Supervisor for Kernel {
     fn run_pending(&self) -> Option<Duration> {
         self.reactor.dispatch();
-        while let Some(task) = self.run_queue.pop() {
-            task.run_again();
-        }
+        self.run_woken();
         // Last, since tasks that ran may have set timers.
         loop {
             let now = self.clock.monotonic();
@@ -150,6 +148,12 @@ impl Supervisor for Kernel {
             let Some(task) = self.run_queue.pop() else {
                 return next.map(|at| at.saturating_duration_since(now));
             };
+            task.run_again();
+        }
+    }
+
+    fn run_woken(&self) {
+        while let Some(task) = self.run_queue.pop() {
             task.run_again();
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use cloister_abi::Errno;
 use cloister_abi::errno;
+use libc::sock_filter;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
@@ -18,7 +19,7 @@ use seccompiler::{
 ///
 /// Not `CLONE_THREAD`: a process has a clock for its processor time that boot can read, and dies alone by `SIGKILL`.
 /// `CLONE_PARENT` makes it a child of boot, `CLONE_PTRACE` a tracee.
-pub(super) const CLONE_THREAD_FLAGS: u64 = (libc::CLONE_VM
+pub(crate) const CLONE_THREAD_FLAGS: u64 = (libc::CLONE_VM
     | libc::CLONE_FS
     | libc::CLONE_FILES
     | libc::CLONE_SIGHAND
@@ -27,16 +28,22 @@ pub(super) const CLONE_THREAD_FLAGS: u64 = (libc::CLONE_VM
     | libc::CLONE_PTRACE) as u64;
 
 /// How a helper makes a copy of its address space.
-pub(super) const CLONE_COPY_FLAGS: u64 = (libc::CLONE_PARENT | libc::CLONE_PTRACE | libc::SIGCHLD) as u64;
+pub(crate) const CLONE_COPY_FLAGS: u64 = (libc::CLONE_PARENT | libc::CLONE_PTRACE | libc::SIGCHLD) as u64;
 
-/// Builds the filter.
-pub(super) fn build() -> Result<BpfProgram, Errno> {
+/// How a helper makes a guest thread that has no tracer: it does not share the helper's descriptors.
+pub(crate) const CLONE_UNTRACED_FLAGS: u64 = CLONE_THREAD_FLAGS & !(libc::CLONE_FILES as u64);
+
+/// A system call that more processes than helpers make: its number, and arguments by index that it must have.
+pub(crate) type Exception<'a> = (i64, &'a [(u8, u64)]);
+
+/// Builds the filter, with `exceptions` for guest threads that have no tracer.
+pub(crate) fn build(exceptions: &[Exception<'_>]) -> Result<Vec<sock_filter>, Errno> {
     let argument = |index: u8, value: u64| {
         SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
             .and_then(|condition| SeccompRule::new(vec![condition]))
     };
     let rules = || -> Result<_, seccompiler::BackendError> {
-        Ok(BTreeMap::from([
+        let mut rules = BTreeMap::from([
             // Memory of the stub itself, and its descriptor 1 (see `image`).
             (libc::SYS_mmap, vec![]),
             (libc::SYS_munmap, vec![]),
@@ -48,12 +55,30 @@ pub(super) fn build() -> Result<BpfProgram, Errno> {
             // The file to map, which the platform sends.
             (libc::SYS_recvmsg, vec![argument(0, 0)?]),
             (libc::SYS_close, vec![argument(0, 1)?]),
-        ]))
+        ]);
+        for (number, arguments) in exceptions {
+            let conditions = arguments
+                .iter()
+                .map(|&(index, value)| {
+                    SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            let alternatives = rules.entry(*number).or_insert_with(Vec::new);
+            if !conditions.is_empty() {
+                alternatives.push(SeccompRule::new(conditions)?);
+            }
+        }
+        Ok(rules)
     };
     rules()
         .and_then(|rules| {
             SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)
         })
         .and_then(BpfProgram::try_from)
+        .map(|program| {
+            // The library has 32-bit entries kill; a guest that uses one is to be told.
+            let answer = |k| if k == libc::SECCOMP_RET_KILL_PROCESS { libc::SECCOMP_RET_TRAP } else { k };
+            program.iter().map(|i| sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: answer(i.k) }).collect()
+        })
         .map_err(|_| errno::EINVAL)
 }

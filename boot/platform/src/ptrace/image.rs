@@ -1,33 +1,38 @@
 //! The program that every stub process runs: one page of code and one page of scratch memory.
 //!
-//! The code is a handful of routines. The first waits to be seized; the others are what the platform has a *helper*
+//! The code is a handful of routines. The first waits to be seized; the next are what the platform has a *helper*
 //! run: each ends in a breakpoint, by which the platform knows that it is done. Results are taken from the helper's
-//! registers, which belong to it alone, and never from memory, which guest code shares and can write.
+//! registers, which belong to it alone, and never from memory, which guest code shares and can write. The last two
+//! are what guest threads of the [`systrap`](crate::systrap) platform run.
 //!
 //! Guest code can jump into this page too. That gives it nothing: what a guest thread runs is always under
-//! `PTRACE_SYSEMU`, wherever its instructions are.
+//! `PTRACE_SYSEMU`, or behind a filter that lets it do what any guest thread may.
 
 #![expect(unsafe_code, reason = "the bytes between two assembler labels are read as a slice")]
 
 use std::ops::Range;
 
-use seccompiler::BpfProgram;
+use libc::sock_filter;
+
+use crate::systrap::slot;
 
 /// The end of the guest's addresses, and the beginning of the platform's.
-pub(super) const GUEST: Range<u64> = 0x1_0000..0x7fff_0000_0000;
-/// Where the code page can be; each sandbox has its own place.
-const CODE_RANGE: Range<u64> = 0x7fff_0000_0000..0x7fff_f000_0000;
+pub(crate) const GUEST: Range<u64> = 0x1_0000..0x7fff_0000_0000;
+/// Where the code page can be; each sandbox has its own place. The slots follow it.
+const CODE_RANGE: Range<u64> = 0x7fff_0000_0000..0x7fff_c000_0000;
 /// The size of a page.
-pub(super) const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 /// Where code begins in its page; the ELF headers are before.
 const CODE_OFFSET: usize = 0x100;
 
 std::arch::global_asm!(
     ".pushsection .rodata.cloister_stub, \"a\", @progbits",
     ".hidden cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".hidden cloister_stub_compare_exchange, cloister_stub_name, cloister_stub_end",
+    ".hidden cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
+    ".hidden cloister_stub_name, cloister_stub_end",
     ".globl cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".globl cloister_stub_compare_exchange, cloister_stub_name, cloister_stub_end",
+    ".globl cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
+    ".globl cloister_stub_name, cloister_stub_end",
     // The entry point: pause(2) until the platform seizes the process and sets other registers.
     "cloister_stub_start:",
     "2: mov eax, 34",
@@ -77,10 +82,98 @@ std::arch::global_asm!(
     "cloister_stub_compare_exchange:",
     "   lock cmpxchg [rdi], edx",
     "   int3",
+    // Where a guest thread of systrap begins: rbx is its slot, rbp its `sock_fprog`. It is on its own from here on.
+    "cloister_stub_thread:",
+    "   lea rdi, [rbx + {ALTERNATE_STACK}]",
+    "   xor esi, esi",
+    "   mov eax, 131", // sigaltstack
+    "   syscall",
+    "   xor edi, edi",
+    "   mov eax, 3", // close: the helpers' socket
+    "   syscall",
+    "   mov edi, 1", // PR_SET_PDEATHSIG
+    "   mov esi, 9",
+    "   mov eax, 157", // prctl
+    "   syscall",
+    "   mov edi, 1", // SECCOMP_SET_MODE_FILTER
+    "   xor esi, esi",
+    "   mov rdx, rbp",
+    "   mov eax, 317", // seccomp
+    "   syscall",
+    "   test eax, eax",
+    "   jnz 2f",
+    "   mov eax, -1", // no call: the first trap
+    "   syscall",
+    "2: ud2", // any other first trap is a failure
+    // The handler of all signals, on the alternate stack, which is in the thread's slot. It tells the kernel where the
+    // frame is, waits, and restores what the frame then says.
+    "cloister_stub_handler:",
+    "   mov rbx, rsp",
+    "   and rbx, -{SLOT}",
+    "   mov rbp, rdx",
+    "   mov [rbx + {CONTEXT}], rdx",
+    "   mov [rbx + {INFO}], rsi",
+    "   rdfsbase rax",
+    "   mov [rbx + {FS_BASE}], rax",
+    "   rdgsbase rax",
+    "   mov [rbx + {GS_BASE}], rax",
+    "   mov r12, [rbx + {DOORBELL}]",
+    "   mov eax, {TRAPPED}",
+    "   xchg [rbx], eax", // a full barrier: the kernel looks after it rings
+    "   cmp dword ptr [r12], 0",
+    "   je 3f",
+    "   mov edi, [r12 + 4]",
+    "   mov esi, [r12 + 8]",
+    "   mov edx, 17",  // SIGCHLD
+    "   mov eax, 234", // tgkill
+    "   syscall",
+    "   jmp 5f",
+    "3: mov ecx, [r12 + 12]", // how long to spin
+    "4: mov eax, [rbx]",
+    "   test eax, eax",
+    "   jz 7f",
+    "   cmp eax, {PARKED}",
+    "   je 5f",
+    "   pause",
+    "   dec ecx",
+    "   jg 4b",
+    "5: mov eax, [rbx]",
+    "   test eax, eax",
+    "   jz 7f",
+    "   mov edx, {ASLEEP}",
+    "   lock cmpxchg [rbx], edx",
+    "   jnz 5b",
+    "6: mov rdi, rbx",
+    "   xor esi, esi", // FUTEX_WAIT
+    "   mov edx, {ASLEEP}",
+    "   xor r10d, r10d",
+    "   mov eax, 202", // futex
+    "   syscall",
+    "   cmp dword ptr [rbx], {ASLEEP}",
+    "   je 6b",
+    "   jmp 5b",
+    "7: mov rax, [rbx + {FS_BASE}]",
+    "   wrfsbase rax",
+    "   mov rax, [rbx + {GS_BASE}]",
+    "   wrgsbase rax",
+    "   mov rsp, rbp",
+    "   mov eax, 15", // rt_sigreturn
+    "   syscall",
+    "   ud2",
     "cloister_stub_name:",
     "   .asciz \"cloister-stub\"",
     "cloister_stub_end:",
     ".popsection",
+    SLOT = const slot::BYTES,
+    ALTERNATE_STACK = const slot::ALTERNATE_STACK,
+    CONTEXT = const slot::CONTEXT,
+    INFO = const slot::INFO,
+    FS_BASE = const slot::FS_BASE,
+    GS_BASE = const slot::GS_BASE,
+    DOORBELL = const slot::DOORBELL,
+    TRAPPED = const slot::TRAPPED,
+    ASLEEP = const slot::ASLEEP,
+    PARKED = const slot::PARKED,
 );
 
 unsafe extern "C" {
@@ -92,6 +185,10 @@ unsafe extern "C" {
     static MAP_FILE: u8;
     #[link_name = "cloister_stub_compare_exchange"]
     static COMPARE_EXCHANGE: u8;
+    #[link_name = "cloister_stub_thread"]
+    static THREAD: u8;
+    #[link_name = "cloister_stub_handler"]
+    static HANDLER: u8;
     #[link_name = "cloister_stub_name"]
     static NAME: u8;
     #[link_name = "cloister_stub_end"]
@@ -100,35 +197,43 @@ unsafe extern "C" {
 
 /// A routine of the code page.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Routine {
+pub(crate) struct Routine {
     /// Where it begins.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Where a thread is that hit the breakpoint at its end.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 /// Where things are in a stub process; the same in all processes of a sandbox.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The code page.
-    pub(super) code: u64,
+    pub(crate) code: u64,
     /// The scratch page.
-    pub(super) scratch: u64,
+    pub(crate) scratch: u64,
     /// The routine that makes a system call.
-    pub(super) call: Routine,
+    pub(crate) call: Routine,
     /// The routine that maps a file.
-    pub(super) map_file: Routine,
+    pub(crate) map_file: Routine,
     /// The routine that compares and exchanges.
-    pub(super) compare_exchange: Routine,
+    pub(crate) compare_exchange: Routine,
+    /// Where guest threads of systrap begin.
+    pub(crate) thread: u64,
+    /// Their handler of signals.
+    pub(crate) handler: u64,
     /// The name of a stub process, a C string.
-    pub(super) name: u64,
-    /// The `struct sock_fprog` of the filter.
-    pub(super) filter: u64,
+    pub(crate) name: u64,
+    /// The `struct sock_fprog` of the helpers' filter.
+    pub(crate) filter: u64,
+    /// The page by which guest threads of systrap wake the kernel.
+    pub(crate) doorbell: u64,
+    /// Where the slots of guest threads of systrap are.
+    pub(crate) slots: u64,
 }
 
 impl Layout {
     /// Chooses the place by `random`.
-    pub(super) fn new(random: u64) -> Self {
+    pub(crate) fn new(random: u64) -> Self {
         let places = (CODE_RANGE.end - CODE_RANGE.start) / PAGE - 1;
         let code = CODE_RANGE.start + random % places * PAGE;
         let at = |label: *const u8| code + CODE_OFFSET as u64 + offset(label) as u64;
@@ -137,11 +242,25 @@ impl Layout {
             scratch: code + PAGE,
             call: Routine { start: at(&raw const CALL), end: at(&raw const MAP_FILE) },
             map_file: Routine { start: at(&raw const MAP_FILE), end: at(&raw const COMPARE_EXCHANGE) },
-            compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const NAME) },
+            compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const THREAD) },
+            thread: at(&raw const THREAD),
+            handler: at(&raw const HANDLER),
             name: at(&raw const NAME),
             filter: at(&raw const END).next_multiple_of(8),
+            doorbell: code + 2 * PAGE,
+            slots: (code + 3 * PAGE).next_multiple_of(slot::BYTES as u64),
         }
     }
+}
+
+/// Returns where the second filter of an image is, whose first has `length` instructions.
+pub(crate) fn second_filter(layout: &Layout, length: usize) -> u64 {
+    layout.filter + filter_bytes(length)
+}
+
+/// How many bytes a filter takes: a `struct sock_fprog` and the instructions.
+fn filter_bytes(length: usize) -> u64 {
+    16 + 8 * length as u64
 }
 
 /// Returns how far `label` is from the beginning of the routines.
@@ -149,8 +268,8 @@ fn offset(label: *const u8) -> usize {
     label.addr() - (&raw const START).addr()
 }
 
-/// Builds the ELF file (`elf(5)`), with `filter` for the layout's `struct sock_fprog`.
-pub(super) fn build(layout: &Layout, filter: &BpfProgram) -> Vec<u8> {
+/// Builds the ELF file (`elf(5)`), with `filters` one after the other from the layout's `struct sock_fprog` on.
+pub(crate) fn build(layout: &Layout, filters: &[Vec<sock_filter>]) -> Vec<u8> {
     let length = offset(&raw const END);
     // SAFETY: both labels are in one object, `length` bytes apart, and nothing writes to it.
     let code = unsafe { std::slice::from_raw_parts(&raw const START, length) };
@@ -161,14 +280,17 @@ pub(super) fn build(layout: &Layout, filter: &BpfProgram) -> Vec<u8> {
     file.extend_from_slice(code);
     file.resize(file.len().next_multiple_of(8), 0);
     debug_assert_eq!(layout.code + file.len() as u64, layout.filter);
-    file.extend((filter.len() as u64).to_le_bytes()); // u16 len and its padding
-    file.extend((layout.filter + 16).to_le_bytes());
-    for instruction in filter {
-        file.extend(instruction.code.to_le_bytes());
-        file.extend([instruction.jt, instruction.jf]);
-        file.extend(instruction.k.to_le_bytes());
+    for filter in filters {
+        let instructions = layout.code + file.len() as u64 + 16;
+        file.extend((filter.len() as u64).to_le_bytes()); // u16 len and its padding
+        file.extend(instructions.to_le_bytes());
+        for instruction in filter {
+            file.extend(instruction.code.to_le_bytes());
+            file.extend([instruction.jt, instruction.jf]);
+            file.extend(instruction.k.to_le_bytes());
+        }
     }
-    assert!(file.len() as u64 <= PAGE, "the routines and the filter fit a page");
+    assert!(file.len() as u64 <= PAGE, "the routines and the filters fit a page");
     file.resize(4096, 0);
     file
 }

@@ -30,18 +30,18 @@
 //! One lock of class `PLATFORM` over the tables; the kernel is never called with it held.
 
 mod clock;
-mod filter;
+pub(crate) mod filter;
 mod host_vdso;
-mod image;
-mod placement;
-mod run;
-mod signal;
-mod space;
+pub(crate) mod image;
+pub(crate) mod placement;
+pub(crate) mod run;
+pub(crate) mod signal;
+pub(crate) mod space;
 mod start;
-mod sys;
-mod tables;
+pub(crate) mod sys;
+pub(crate) mod tables;
 mod thread;
-mod tracer;
+pub(crate) mod tracer;
 
 use std::sync::Arc;
 
@@ -50,19 +50,81 @@ use cloister_abi::Errno;
 use self::clock::Clock;
 use self::image::Layout;
 use self::signal::Sleeper;
-use self::space::Space;
+use self::space::{Space, Threads};
+use self::thread::TracedThreads;
 use self::tracer::{Tracer, to_io};
 use crate::vdso::ClockOffsets;
 use crate::{AddressSpace, Supervisor};
 
+/// The stub processes of a sandbox: what this platform and [`systrap`](crate::systrap) have in common.
+#[derive(Debug)]
+pub(crate) struct Stubs {
+    pub(crate) tracer: Arc<Tracer>,
+    /// An address space that stays empty, to be copied.
+    pub(crate) empty: Space,
+    clock: Clock,
+    pub(crate) sleeper: Sleeper,
+}
+
+/// How a platform's guest threads are made, and what else its stub processes need.
+pub(crate) struct Setup<'a> {
+    /// What guest threads do beyond what helpers do.
+    pub(crate) exceptions: &'a [filter::Exception<'a>],
+    /// The filter of guest threads, beside that of the helpers.
+    pub(crate) thread_filter: Option<Vec<libc::sock_filter>>,
+}
+
+impl Stubs {
+    /// Starts the first stub process; the calling host thread becomes the tracer of all of them.
+    ///
+    /// `threads` gets the tracer, and where the second filter is.
+    pub(crate) fn start(
+        layout: Layout,
+        setup: Setup<'_>,
+        threads: impl FnOnce(&Arc<Tracer>, u64) -> std::io::Result<Arc<dyn Threads>>,
+        prepare: impl FnOnce(&Space) -> Result<(), Errno>,
+    ) -> std::io::Result<Self> {
+        let sleeper = Sleeper::new()?;
+        let helpers_filter = filter::build(setup.exceptions).map_err(to_io)?;
+        let thread_filter = image::second_filter(&layout, helpers_filter.len());
+        let filters: Vec<_> = std::iter::once(helpers_filter).chain(setup.thread_filter).collect();
+        let started = start::start(&image::build(&layout, &filters))?;
+        let helper = started.pid;
+        let tracer = Arc::new(Tracer::new(layout, started)?);
+        let made = threads(&tracer, thread_filter).and_then(|threads| {
+            let empty = Space::new(Arc::clone(&tracer), helper, threads);
+            prepare(&empty).map_err(to_io)?;
+            let vdso = start::prepare(&empty, &layout).map_err(to_io)?;
+            let clock = Clock::new(&empty, &layout, vdso.as_ref())?;
+            Ok((empty, clock))
+        });
+        let (empty, clock) = made.inspect_err(|_| tracer.kill_all())?;
+        Ok(Self { tracer, empty, clock, sleeper })
+    }
+
+    /// See [`crate::Platform::set_clock_offsets`].
+    pub(crate) fn set_clock_offsets(&self, offsets: ClockOffsets) -> Result<(), Errno> {
+        self.clock.set_offsets(offsets)
+    }
+}
+
+impl Drop for Stubs {
+    fn drop(&mut self) {
+        self.tracer.kill_all();
+    }
+}
+
+/// Chooses where things are in the stub processes of a sandbox.
+pub(crate) fn random_layout() -> std::io::Result<Layout> {
+    let mut random = [0; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    Ok(Layout::new(u64::from_ne_bytes(random)))
+}
+
 /// The ptrace platform.
 #[derive(Debug)]
 pub struct Platform {
-    tracer: Arc<Tracer>,
-    /// An address space that stays empty, to be copied.
-    empty: Space,
-    clock: Clock,
-    sleeper: Sleeper,
+    stubs: Stubs,
 }
 
 impl Platform {
@@ -75,19 +137,11 @@ impl Platform {
     ///
     /// The host's: `EPERM` where ptrace is forbidden, `EACCES` where memory files can't be executed.
     pub fn new() -> std::io::Result<Self> {
-        let sleeper = Sleeper::new()?;
-        let mut random = [0; 8];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-        let layout = Layout::new(u64::from_ne_bytes(random));
-        let started = start::start(&image::build(&layout, &filter::build().map_err(to_io)?))?;
-        let helper = started.pid;
-        let tracer = Arc::new(Tracer::new(layout, started)?);
-        let empty = Space::new(Arc::clone(&tracer), helper);
-        let clock = start::prepare(&empty, &layout)
-            .map_err(to_io)
-            .and_then(|vdso| Clock::new(&empty, &layout, vdso.as_ref()))
-            .inspect_err(|_| tracer.kill_all())?;
-        Ok(Self { tracer, empty, clock, sleeper })
+        let setup = Setup { exceptions: &[], thread_filter: None };
+        let threads = |tracer: &Arc<Tracer>, _| -> std::io::Result<Arc<dyn Threads>> {
+            Ok(Arc::new(TracedThreads(Arc::clone(tracer))))
+        };
+        Ok(Self { stubs: Stubs::start(random_layout()?, setup, threads, |_| Ok(()))? })
     }
 }
 
@@ -97,20 +151,14 @@ impl crate::Platform for Platform {
     }
 
     fn new_address_space(&self) -> Result<Arc<dyn AddressSpace>, Errno> {
-        self.empty.fork()
+        self.stubs.empty.fork()
     }
 
     fn set_clock_offsets(&self, offsets: ClockOffsets) -> Result<(), Errno> {
-        self.clock.set_offsets(offsets)
+        self.stubs.set_clock_offsets(offsets)
     }
 
     fn run(&self, supervisor: &dyn Supervisor) -> std::io::Result<()> {
-        run::run(&self.tracer, &self.sleeper, supervisor)
-    }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        self.tracer.kill_all();
+        run::run(&self.stubs.tracer, &self.stubs.sleeper, supervisor)
     }
 }

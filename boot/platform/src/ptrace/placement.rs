@@ -14,7 +14,7 @@ use rustix::process::Pid;
 use rustix::thread::CpuSet;
 
 /// How long a thread computes, while others want to run, before it is let go.
-pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(2);
 /// How often the tracer lets the scheduler choose its home.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
 /// A stop that comes sooner after the resumption than this is a sign of a thread that belongs at home.
@@ -24,7 +24,7 @@ const SOON_STOPS: u8 = 8;
 
 /// The processors, and where home is.
 #[derive(Debug, Default)]
-pub(super) struct Placement {
+pub(crate) struct Placement {
     /// What the process may use, and home. `None` if there is nothing to decide: outside of the loop, and with one
     /// processor.
     settled: Option<(CpuSet, usize)>,
@@ -34,7 +34,7 @@ pub(super) struct Placement {
 
 /// Where a process may run, as it was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Only on this processor.
     Home(usize),
     /// Wherever the host likes.
@@ -43,7 +43,7 @@ pub(super) enum Place {
 
 /// What is known of a guest thread.
 #[derive(Debug)]
-pub(super) struct Habit {
+pub(crate) struct Habit {
     place: Place,
     resumed: Instant,
     soon_stops: u8,
@@ -52,7 +52,7 @@ pub(super) struct Habit {
 impl Placement {
     /// Makes the calling thread's present processor its home. Not done before the loop begins, so that other threads
     /// that boot makes are not tied to it.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let allowed = match self.settled.take() {
             Some((allowed, _)) => Some(allowed),
             None => rustix::thread::sched_getaffinity(None).ok().filter(|set| set.count() > 1),
@@ -66,7 +66,7 @@ impl Placement {
     }
 
     /// Lets the calling thread go.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         if let Some((allowed, _)) = self.settled.take() {
             let _ = rustix::thread::sched_setaffinity(None, &allowed);
         }
@@ -74,7 +74,7 @@ impl Placement {
 
     /// Lets the scheduler choose anew where the calling thread, which is about to sleep, wakes up, if it has not for
     /// some time: there may be more to do at home than elsewhere. If so, [`Placement::settle`] is to follow the sleep.
-    pub(super) fn review(&self) -> bool {
+    pub(crate) fn review(&self) -> bool {
         let Some((allowed, _)) = &self.settled else { return false };
         let is_due = self.reviewed.is_none_or(|reviewed| reviewed.elapsed() >= REVIEW_INTERVAL);
         if is_due {
@@ -84,7 +84,7 @@ impl Placement {
     }
 
     /// Brings `pid`, which was at `place`, to where the calling thread is.
-    pub(super) fn bring_home(&self, pid: Pid, place: &mut Place) {
+    pub(crate) fn bring_home(&self, pid: Pid, place: &mut Place) {
         if let Some((_, home)) = self.settled
             && *place != Place::Home(home)
         {
@@ -93,8 +93,15 @@ impl Placement {
         }
     }
 
+    /// Lets a process go that was made at home.
+    pub(crate) fn let_go(&self, pid: Pid) {
+        if let Some((allowed, _)) = &self.settled {
+            let _ = rustix::thread::sched_setaffinity(Some(pid), allowed);
+        }
+    }
+
     /// Takes note that a guest thread is resumed, alone or beside others that run, and puts it where it belongs.
-    pub(super) fn resume(&self, pid: Pid, habit: &mut Habit, is_alone: bool) {
+    pub(crate) fn resume(&self, pid: Pid, habit: &mut Habit, is_alone: bool) {
         if self.settled.is_some() {
             habit.resumed = Instant::now();
             if habit.place != Place::Anywhere || is_alone || habit.soon_stops >= SOON_STOPS {
@@ -104,7 +111,7 @@ impl Placement {
     }
 
     /// Returns whether it is time to look for threads to let go.
-    pub(super) fn is_time_to_look(&mut self) -> bool {
+    pub(crate) fn is_time_to_look(&mut self) -> bool {
         let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= PATIENCE / 2);
         if is_due {
             self.looked = Some(Instant::now());
@@ -113,7 +120,7 @@ impl Placement {
     }
 
     /// Lets a guest thread go that has been running for long.
-    pub(super) fn let_go_if_busy(&self, pid: Pid, habit: &mut Habit) {
+    pub(crate) fn let_go_if_busy(&self, pid: Pid, habit: &mut Habit) {
         if let Some((allowed, _)) = &self.settled
             && habit.place != Place::Anywhere
             && habit.resumed.elapsed() >= PATIENCE
@@ -127,12 +134,12 @@ impl Placement {
 
 impl Habit {
     /// Returns what is known of a thread that was just made at `place`.
-    pub(super) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self { place, resumed: Instant::now(), soon_stops: 0 }
     }
 
     /// Takes note that the thread stopped.
-    pub(super) fn note_stop(&mut self) {
+    pub(crate) fn note_stop(&mut self) {
         // At home nobody looks at it.
         if self.place == Place::Anywhere {
             let is_soon = self.resumed.elapsed() < SOON;
@@ -141,7 +148,7 @@ impl Habit {
     }
 
     /// Returns whether the thread was let go.
-    pub(super) fn is_let_go(&self) -> bool {
+    pub(crate) fn is_let_go(&self) -> bool {
         self.place == Place::Anywhere
     }
 }

@@ -20,7 +20,7 @@ const SYS_SECCOMP: i32 = 1;
 const SI_KERNEL: i32 = 0x80;
 
 /// Runs guest threads until `supervisor` is finished.
-pub(super) fn run(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) -> std::io::Result<()> {
+pub(crate) fn run(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) -> std::io::Result<()> {
     tracer.tables().placement.settle();
     let result = run_settled(tracer, sleeper, supervisor);
     tracer.tables().placement.leave();
@@ -39,7 +39,7 @@ fn run_settled(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) 
                 Request::Interrupt(pid) => tracer.interrupt(pid),
             }
         }
-        if let Some((entry, signal)) = tracer.take_gone() {
+        if let Some((_, entry, signal)) = tracer.take_gone() {
             entry.handler.on_trap(Trap::Gone { signal }, &Registers::default());
         } else if let Some(stop) = tracer.poll_stop() {
             tracer.handle(stop);
@@ -71,7 +71,7 @@ impl Tracer {
     }
 
     /// Lets a stopped guest thread run until its next trap.
-    pub(super) fn resume(&self, pid: Pid, registers: &Registers) {
+    pub(crate) fn resume(&self, pid: Pid, registers: &Registers) {
         if !self.tables().note_resume(pid) {
             return;
         }
@@ -80,7 +80,7 @@ impl Tracer {
     }
 
     /// Asks a running guest thread to stop.
-    pub(super) fn interrupt(&self, pid: Pid) {
+    pub(crate) fn interrupt(&self, pid: Pid) {
         match self.tables().thread(pid) {
             Some(entry) if entry.is_running() => entry.is_interrupt_wanted = true,
             _ => return,
@@ -143,7 +143,7 @@ impl Tracer {
     }
 
     /// Has a helper compare and exchange a word.
-    pub(super) fn compare_exchange(
+    pub(crate) fn compare_exchange(
         &self,
         helper: Pid,
         address: u64,
@@ -183,7 +183,7 @@ fn syscall_of(pid: Pid) -> Result<(Trap, Registers), Errno> {
 }
 
 /// Returns `registers` such that the host takes them, whatever the guest or an image put there.
-fn sanitised(registers: &Registers) -> Registers {
+pub(crate) fn sanitised(registers: &Registers) -> Registers {
     /// What user code can set: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC.
     const USER_FLAGS: u64 = 0x0005_0dd5;
     /// The end of the addresses that the host accepts as a segment's base.

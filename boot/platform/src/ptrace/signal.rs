@@ -17,7 +17,7 @@ static TRACERS: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
 
 /// Makes the calling host thread one that [`Sleeper::sleep`] can wake for stub processes, as long as it lives.
 #[derive(Debug)]
-pub(super) struct Sleeper {
+pub(crate) struct Sleeper {
     slot: &'static AtomicI32,
     /// The thread's mask without `SIGCHLD`.
     mask: MaskSet,
@@ -34,7 +34,7 @@ impl std::fmt::Debug for MaskSet {
 
 impl Sleeper {
     /// Blocks `SIGCHLD` in this thread and installs the handler.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         let tid = rustix::thread::gettid().as_raw_pid();
         let slot = TRACERS
             .iter()
@@ -62,7 +62,7 @@ impl Sleeper {
     }
 
     /// Sleeps until a stub process has something to report, one of `descriptors` is readable, or `timeout` is over.
-    pub(super) fn sleep(
+    pub(crate) fn sleep(
         &self,
         descriptors: [BorrowedFd<'_>; 2],
         timeout: Option<Duration>,

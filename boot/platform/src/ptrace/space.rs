@@ -7,50 +7,61 @@ use std::sync::Arc;
 use cloister_abi::{Errno, Registers, errno};
 use rustix::process::Pid;
 
-use super::filter::{CLONE_COPY_FLAGS, CLONE_THREAD_FLAGS};
+use super::filter::CLONE_COPY_FLAGS;
 use super::image::{GUEST, PAGE};
 use super::sys;
-use super::thread::GuestThread;
 use super::tracer::Tracer;
 use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
 
+/// How guest threads of an address space are made, which is where the platforms differ.
+pub(crate) trait Threads: Send + Sync + std::fmt::Debug {
+    /// See [`AddressSpace::spawn`].
+    fn spawn(
+        self: Arc<Self>,
+        space: Arc<Space>,
+        fpu: Option<&FpuState>,
+        handler: Arc<dyn TrapHandler>,
+    ) -> Result<Arc<dyn Thread>, Errno>;
+}
+
 /// An address space.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(crate) struct Space {
     tracer: Arc<Tracer>,
     helper: Pid,
+    threads: Arc<dyn Threads>,
 }
 
 impl Space {
     /// Wraps a stopped helper that the tracer's tables know.
-    pub(super) fn new(tracer: Arc<Tracer>, helper: Pid) -> Self {
-        Self { tracer, helper }
+    pub(crate) fn new(tracer: Arc<Tracer>, helper: Pid, threads: Arc<dyn Threads>) -> Self {
+        Self { tracer, helper, threads }
     }
 
     /// Returns the process that makes the host's system calls on the memory.
-    pub(super) fn helper(&self) -> Pid {
+    pub(crate) fn helper(&self) -> Pid {
         self.helper
     }
 
     /// Makes a copy.
-    pub(super) fn copy(&self) -> Result<Self, Errno> {
+    pub(crate) fn copy(&self) -> Result<Self, Errno> {
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
         self.tracer.tables().add_helper(helper, self.helper);
-        Ok(Self::new(Arc::clone(&self.tracer), helper))
+        Ok(Self::new(Arc::clone(&self.tracer), helper, Arc::clone(&self.threads)))
     }
 
     /// Has the helper make a system call.
-    pub(super) fn call(&self, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
+    pub(crate) fn call(&self, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
         self.tracer.call(self.helper, number, arguments)
     }
 
     /// Has the helper run code of the host's, and returns whether it comes to `end` without a system call.
-    pub(super) fn runs_without_calls(&self, registers: &Registers, end: u64) -> Result<bool, Errno> {
+    pub(crate) fn runs_without_calls(&self, registers: &Registers, end: u64) -> Result<bool, Errno> {
         self.tracer.runs_without_calls(self.helper, registers, end)
     }
 
     /// Has the helper map a file over whatever is at `range`, which may be the platform's.
-    pub(super) fn map_file(
+    pub(crate) fn map_file(
         &self,
         range: &Range<u64>,
         protection: Protection,
@@ -159,18 +170,8 @@ impl AddressSpace for Space {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno> {
-        let pid = self.tracer.clone_helper(self.helper, CLONE_THREAD_FLAGS)?;
-        let thread = Arc::new(GuestThread::new(Arc::clone(&self.tracer), pid));
-        let tracer = Arc::clone(&self.tracer);
-        tracer.tables().add_thread(pid, handler, self);
-        // A helper never touches these registers, so without `fpu` they are as after an execve(2): initial.
-        if let Some(fpu) = fpu
-            && let Err(error) = thread.set_fpu(fpu)
-        {
-            thread.exit();
-            return Err(error);
-        }
-        Ok(thread)
+        let threads = Arc::clone(&self.threads);
+        threads.spawn(self, fpu, handler)
     }
 }
 

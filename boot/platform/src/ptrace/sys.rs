@@ -18,7 +18,7 @@ const NT_X86_XSTATE: usize = 0x202;
 
 /// What a child did, as `wait4(2)` tells.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// It is gone, and reaped.
     Dead {
         /// What ended it (`SIGKILL` stands for an exit that nobody asked for).
@@ -36,15 +36,15 @@ pub(super) enum Status {
 /// `siginfo_t` of a signal that the processor's exceptions or a filter cause (`sigaction(2)`).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub(super) struct SignalInfo {
-    pub(super) signal: i32,
+pub(crate) struct SignalInfo {
+    pub(crate) signal: i32,
     errno: i32,
-    pub(super) code: i32,
+    pub(crate) code: i32,
     padding: i32,
     /// `si_addr` or `si_call_addr`.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// `si_syscall`.
-    pub(super) syscall: i32,
+    pub(crate) syscall: i32,
     architecture: u32,
     rest: [u64; 12],
 }
@@ -75,48 +75,53 @@ fn with_value<T: FromBytes + IntoBytes>(
 }
 
 /// Begins to trace `pid` without stopping it.
-pub(super) fn seize(pid: Pid) -> Result<(), Errno> {
+pub(crate) fn seize(pid: Pid) -> Result<(), Errno> {
     let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
     plain(libc::PTRACE_SEIZE, pid, usize::try_from(options).map_err(|_| errno::EINVAL)?)
 }
 
 /// Asks a tracee to stop with `PTRACE_EVENT_STOP`.
-pub(super) fn interrupt(pid: Pid) -> Result<(), Errno> {
+pub(crate) fn interrupt(pid: Pid) -> Result<(), Errno> {
     plain(libc::PTRACE_INTERRUPT, pid, 0)
 }
 
 /// Lets a stopped tracee run on natively. Only for code of ours.
-pub(super) fn continue_natively(pid: Pid) -> Result<(), Errno> {
+pub(crate) fn continue_natively(pid: Pid) -> Result<(), Errno> {
     plain(libc::PTRACE_CONT, pid, 0)
 }
 
 /// Lets a stopped tracee run on until it would enter the host's kernel with a system call.
-pub(super) fn continue_emulated(pid: Pid) -> Result<(), Errno> {
+pub(crate) fn continue_emulated(pid: Pid) -> Result<(), Errno> {
     plain(libc::PTRACE_SYSEMU, pid, 0)
 }
 
+/// Stops tracing a stopped tracee, and lets it run. Only for code of ours.
+pub(crate) fn detach(pid: Pid) -> Result<(), Errno> {
+    plain(libc::PTRACE_DETACH, pid, 0)
+}
+
 /// Returns the registers of a stopped tracee.
-pub(super) fn registers(pid: Pid) -> Result<Registers, Errno> {
+pub(crate) fn registers(pid: Pid) -> Result<Registers, Errno> {
     let mut registers = Registers::default();
     with_value(libc::PTRACE_GETREGS, pid, 0, &mut registers)?;
     Ok(registers)
 }
 
 /// Sets the registers of a stopped tracee.
-pub(super) fn set_registers(pid: Pid, registers: &Registers) -> Result<(), Errno> {
+pub(crate) fn set_registers(pid: Pid, registers: &Registers) -> Result<(), Errno> {
     let mut registers = *registers;
     with_value(libc::PTRACE_SETREGS, pid, 0, &mut registers)
 }
 
 /// Returns the signal that a tracee stopped for.
-pub(super) fn signal_info(pid: Pid) -> Result<SignalInfo, Errno> {
+pub(crate) fn signal_info(pid: Pid) -> Result<SignalInfo, Errno> {
     let mut info = SignalInfo::new_zeroed();
     with_value(libc::PTRACE_GETSIGINFO, pid, 0, &mut info)?;
     Ok(info)
 }
 
 /// Returns whether the system call at whose entry a tracee is stopped came by the 64-bit entry.
-pub(super) fn is_64_bit_call(pid: Pid) -> Result<bool, Errno> {
+pub(crate) fn is_64_bit_call(pid: Pid) -> Result<bool, Errno> {
     const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     // struct ptrace_syscall_info: u8 op, 3 bytes of padding, u32 arch, …; as many bytes as asked for are written.
     let mut info = [0_u32; 2];
@@ -125,7 +130,7 @@ pub(super) fn is_64_bit_call(pid: Pid) -> Result<bool, Errno> {
 }
 
 /// Copies the vector registers of a stopped tracee; returns how many bytes there are.
-pub(super) fn vector_registers(pid: Pid, into: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn vector_registers(pid: Pid, into: &mut [u8]) -> Result<usize, Errno> {
     let mut vector = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let data = std::ptr::from_mut(&mut vector);
     // SAFETY: the kernel writes at most `iov_len` bytes to `into`, and sets `iov_len`.
@@ -134,7 +139,7 @@ pub(super) fn vector_registers(pid: Pid, into: &mut [u8]) -> Result<usize, Errno
 }
 
 /// Sets the vector registers of a stopped tracee.
-pub(super) fn set_vector_registers(pid: Pid, from: &[u8]) -> Result<(), Errno> {
+pub(crate) fn set_vector_registers(pid: Pid, from: &[u8]) -> Result<(), Errno> {
     let mut vector = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
     let data = std::ptr::from_mut(&mut vector);
     // SAFETY: the kernel only reads from the buffer.
@@ -144,7 +149,7 @@ pub(super) fn set_vector_registers(pid: Pid, from: &[u8]) -> Result<(), Errno> {
 
 /// Whether a wait may sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// Until there is something to report.
     Block,
     /// Not at all.
@@ -154,7 +159,7 @@ pub(super) enum Wait {
 /// Takes the next report about a child or tracee of this host thread: about `pid`, or about any.
 ///
 /// `__WNOTHREAD` keeps two platforms on two threads of one process (tests) from taking each other's.
-pub(super) fn wait(pid: Option<Pid>, wait: Wait) -> Result<Option<(Pid, Status)>, Errno> {
+pub(crate) fn wait(pid: Option<Pid>, wait: Wait) -> Result<Option<(Pid, Status)>, Errno> {
     let mut status = 0;
     let target = pid.map_or(-1, Pid::as_raw_pid);
     let flags = libc::__WALL | libc::__WNOTHREAD | if wait == Wait::Poll { libc::WNOHANG } else { 0 };
@@ -183,7 +188,7 @@ fn decode(status: i32) -> Status {
 }
 
 /// Copies from the memory of the process `pid`. Returns how many bytes could be read.
-pub(super) fn read_memory(pid: Pid, address: u64, into: &mut [u8]) -> usize {
+pub(crate) fn read_memory(pid: Pid, address: u64, into: &mut [u8]) -> usize {
     let Ok(remote) = usize::try_from(address) else { return 0 };
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(remote), iov_len: into.len() };
@@ -194,7 +199,7 @@ pub(super) fn read_memory(pid: Pid, address: u64, into: &mut [u8]) -> usize {
 }
 
 /// Copies to the memory of the process `pid`. Returns how many bytes could be written.
-pub(super) fn write_memory(pid: Pid, address: u64, from: &[u8]) -> usize {
+pub(crate) fn write_memory(pid: Pid, address: u64, from: &[u8]) -> usize {
     let Ok(remote) = usize::try_from(address) else { return 0 };
     let local = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
     let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(remote), iov_len: from.len() };
@@ -208,7 +213,7 @@ pub(super) fn write_memory(pid: Pid, address: u64, from: &[u8]) -> usize {
 ///
 /// The scheduler's clock is exact but does not tell user from system time; the two others do, and may be counted in
 /// ticks. So the exact sum is divided as they say.
-pub(super) fn cpu_time(pid: Pid) -> Option<CpuTime> {
+pub(crate) fn cpu_time(pid: Pid) -> Option<CpuTime> {
     // The encoding of `clock_getcpuclockid(3)`; the low bits choose the clock.
     const PROFILE: i32 = 0;
     const VIRTUAL: i32 = 1;

@@ -10,24 +10,25 @@ use super::placement::{Habit, Place, Placement};
 use super::space::Space;
 use super::sys::Status;
 use crate::TrapHandler;
+use crate::systrap::Owners;
 
 /// A guest thread as the tracer knows it.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Who gets its traps.
-    pub(super) handler: Arc<dyn TrapHandler>,
+    pub(crate) handler: Arc<dyn TrapHandler>,
     /// Its memory, which lives at least as long.
-    pub(super) space: Arc<Space>,
+    pub(crate) space: Arc<Space>,
     /// Whether it was resumed and has not stopped since; [`Tables::running`] counts these.
     is_running: bool,
     /// How it is used, for its placement.
     habit: Habit,
     /// Whether [`Thread::interrupt`](crate::Thread::interrupt) asked for a stop that has not come.
-    pub(super) is_interrupt_wanted: bool,
+    pub(crate) is_interrupt_wanted: bool,
 }
 
 impl Entry {
     /// Returns whether it was resumed and has not stopped since.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.is_running
     }
 }
@@ -40,15 +41,15 @@ impl std::fmt::Debug for Entry {
 
 /// A ptrace stop.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stop {
-    pub(super) pid: Pid,
-    pub(super) signal: i32,
-    pub(super) event: i32,
+pub(crate) struct Stop {
+    pub(crate) pid: Pid,
+    pub(crate) signal: i32,
+    pub(crate) event: i32,
 }
 
 /// What another host thread wants done.
 #[derive(Debug)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// [`Thread::resume`](crate::Thread::resume).
     Resume(Pid, Box<Registers>),
     /// [`Thread::interrupt`](crate::Thread::interrupt).
@@ -56,44 +57,46 @@ pub(super) enum Request {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     /// The guest threads that were not ended.
     threads: HashMap<Pid, Entry>,
     /// How many of them run.
     running: usize,
     /// The helpers of living address spaces, and where they were placed.
     helpers: HashMap<Pid, Place>,
-    pub(super) placement: Placement,
+    pub(crate) placement: Placement,
     /// Processes that were killed and will be reaped.
     dying: HashSet<Pid>,
     /// Stops that came up while another process was waited for.
-    pub(super) stops: VecDeque<Stop>,
+    pub(crate) stops: VecDeque<Stop>,
     /// Guest threads that died without being asked to, with the signal.
-    pub(super) gone: VecDeque<(Entry, i32)>,
-    pub(super) requests: Vec<Request>,
+    pub(crate) gone: VecDeque<(Pid, Entry, i32)>,
+    pub(crate) requests: Vec<Request>,
+    /// The slots of threads that are not traced.
+    pub(crate) owners: Owners,
 }
 
 impl Tables {
     /// Takes the first helper into new tables.
-    pub(super) fn new(helper: Pid) -> Self {
+    pub(crate) fn new(helper: Pid) -> Self {
         Self { helpers: HashMap::from([(helper, Place::Anywhere)]), ..Self::default() }
     }
 
     /// Brings a helper home, if its address space lives.
-    pub(super) fn bring_helper_home(&mut self, helper: Pid) -> Option<()> {
+    pub(crate) fn bring_helper_home(&mut self, helper: Pid) -> Option<()> {
         let place = self.helpers.get_mut(&helper)?;
         self.placement.bring_home(helper, place);
         Some(())
     }
 
     /// Takes `helper`, which `of` made, into the tables.
-    pub(super) fn add_helper(&mut self, helper: Pid, of: Pid) {
+    pub(crate) fn add_helper(&mut self, helper: Pid, of: Pid) {
         let place = self.helpers.get(&of).copied().unwrap_or(Place::Anywhere);
         self.helpers.insert(helper, place);
     }
 
     /// Kills a helper, and thereby its address space if no thread is left in it.
-    pub(super) fn kill_helper(&mut self, helper: Pid) {
+    pub(crate) fn kill_helper(&mut self, helper: Pid) {
         if self.helpers.remove(&helper).is_some() {
             self.dying.insert(helper);
             kill(helper);
@@ -102,7 +105,7 @@ impl Tables {
 
     /// Kills a guest thread; no trap of it will be handled. What is returned may come back here when it is dropped.
     #[must_use]
-    pub(super) fn kill_thread(&mut self, thread: Pid) -> Option<Entry> {
+    pub(crate) fn kill_thread(&mut self, thread: Pid) -> Option<Entry> {
         let entry = self.remove_thread(thread)?;
         self.stops.retain(|stop| stop.pid != thread);
         self.dying.insert(thread);
@@ -112,7 +115,7 @@ impl Tables {
 
     /// Kills all processes. Returns those that are to be reaped, and what to drop, as [`Tables::kill_thread`].
     #[must_use]
-    pub(super) fn kill_all(&mut self) -> (HashSet<Pid>, Vec<Entry>) {
+    pub(crate) fn kill_all(&mut self) -> (HashSet<Pid>, Vec<Entry>) {
         let threads = std::mem::take(&mut self.threads);
         let helpers = std::mem::take(&mut self.helpers);
         self.running = 0;
@@ -121,12 +124,12 @@ impl Tables {
             kill(*pid);
             left.insert(*pid);
         }
-        let gone = self.gone.drain(..).map(|(entry, _)| entry);
+        let gone = self.gone.drain(..).map(|(_, entry, _)| entry);
         (left, threads.into_values().chain(gone).collect())
     }
 
     /// Takes note of a report; returns it if it is a stop.
-    pub(super) fn take_note(&mut self, pid: Pid, status: Status) -> Option<Stop> {
+    pub(crate) fn take_note(&mut self, pid: Pid, status: Status) -> Option<Stop> {
         match status {
             Status::Stopped { signal, event } => Some(Stop { pid, signal, event }),
             Status::Dead { signal } => {
@@ -137,12 +140,12 @@ impl Tables {
     }
 
     /// Returns a guest thread that was not ended.
-    pub(super) fn thread(&mut self, pid: Pid) -> Option<&mut Entry> {
+    pub(crate) fn thread(&mut self, pid: Pid) -> Option<&mut Entry> {
         self.threads.get_mut(&pid)
     }
 
     /// Takes a guest thread into the tables, stopped, as its helper made it.
-    pub(super) fn add_thread(&mut self, pid: Pid, handler: Arc<dyn TrapHandler>, space: Arc<Space>) {
+    pub(crate) fn add_thread(&mut self, pid: Pid, handler: Arc<dyn TrapHandler>, space: Arc<Space>) {
         let place = self.helpers.get(&space.helper()).copied().unwrap_or(Place::Anywhere);
         let habit = Habit::new(place);
         let entry = Entry { handler, space, is_running: false, habit, is_interrupt_wanted: false };
@@ -157,7 +160,7 @@ impl Tables {
 
     /// Takes note that a stopped thread is about to run. Returns whether it is: it may be gone, or run already by a
     /// mistake of the kernel's.
-    pub(super) fn note_resume(&mut self, pid: Pid) -> bool {
+    pub(crate) fn note_resume(&mut self, pid: Pid) -> bool {
         match self.threads.get_mut(&pid) {
             Some(entry) if !entry.is_running => {
                 entry.is_running = true;
@@ -170,7 +173,7 @@ impl Tables {
     }
 
     /// Takes note that a running thread stopped; returns who handles that.
-    pub(super) fn note_stop(&mut self, pid: Pid) -> Option<Arc<dyn TrapHandler>> {
+    pub(crate) fn note_stop(&mut self, pid: Pid) -> Option<Arc<dyn TrapHandler>> {
         let entry = self.threads.get_mut(&pid)?;
         self.running -= usize::from(std::mem::take(&mut entry.is_running));
         entry.habit.note_stop();
@@ -178,7 +181,7 @@ impl Tables {
     }
 
     /// Lets threads go that compute while others want to run. Returns whether to look again soon.
-    pub(super) fn let_go_busy(&mut self) -> bool {
+    pub(crate) fn let_go_busy(&mut self) -> bool {
         if self.running < 2 {
             return false;
         }
@@ -197,8 +200,9 @@ impl Tables {
     fn bury(&mut self, pid: Pid, signal: i32) {
         self.stops.retain(|stop| stop.pid != pid);
         self.dying.remove(&pid);
+        self.owners.bury(pid);
         if let Some(entry) = self.remove_thread(pid) {
-            self.gone.push_back((entry, signal));
+            self.gone.push_back((pid, entry, signal));
         }
         if self.helpers.remove(&pid).is_some() {
             // Nothing can be done in its address space any more.

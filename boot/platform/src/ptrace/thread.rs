@@ -6,10 +6,12 @@ use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, class};
 use rustix::process::Pid;
 
+use super::filter::CLONE_THREAD_FLAGS;
+use super::space::{Space, Threads};
 use super::sys;
 use super::tables::Request;
 use super::tracer::Tracer;
-use crate::{CpuTime, FpuState, Thread};
+use crate::{CpuTime, FpuState, Thread, TrapHandler};
 
 /// A handle of a guest thread. What the platform itself needs of it is in the tracer's tables until it ends.
 #[derive(Debug)]
@@ -28,6 +30,32 @@ impl GuestThread {
     /// Returns whether the host thread is there, under its number.
     fn is_known(&self) -> bool {
         self.tracer.tables().thread(self.pid).is_some()
+    }
+}
+
+/// Makes guest threads that the tracer traces.
+#[derive(Debug)]
+pub(super) struct TracedThreads(pub(super) Arc<Tracer>);
+
+impl Threads for TracedThreads {
+    fn spawn(
+        self: Arc<Self>,
+        space: Arc<Space>,
+        fpu: Option<&FpuState>,
+        handler: Arc<dyn TrapHandler>,
+    ) -> Result<Arc<dyn Thread>, Errno> {
+        let Self(tracer) = &*self;
+        let pid = tracer.clone_helper(space.helper(), CLONE_THREAD_FLAGS)?;
+        let thread = Arc::new(GuestThread::new(Arc::clone(tracer), pid));
+        tracer.tables().add_thread(pid, handler, space);
+        // A helper never touches these registers, so without `fpu` they are as after an execve(2): initial.
+        if let Some(fpu) = fpu
+            && let Err(error) = thread.set_fpu(fpu)
+        {
+            thread.exit();
+            return Err(error);
+        }
+        Ok(thread)
     }
 }
 

@@ -16,11 +16,11 @@ use super::tables::{Entry, Request, Stop, Tables};
 
 /// What all objects of the platform share.
 #[derive(Debug)]
-pub(super) struct Tracer {
+pub(crate) struct Tracer {
     /// The host thread that may make ptrace requests.
     home: ThreadId,
     /// Where things are in a stub process.
-    pub(super) layout: Layout,
+    pub(crate) layout: Layout,
     sender: OwnedFd,
     receiver: OwnedFd,
     wake: OwnedFd,
@@ -49,22 +49,22 @@ impl Tracer {
     }
 
     /// Returns whether the calling host thread is the tracer.
-    pub(super) fn is_home(&self) -> bool {
+    pub(crate) fn is_home(&self) -> bool {
         std::thread::current().id() == self.home
     }
 
     /// Gives access to the tables.
-    pub(super) fn tables(&self) -> LockGuard<'_, Tables> {
+    pub(crate) fn tables(&self) -> LockGuard<'_, Tables> {
         self.tables.lock()
     }
 
     /// Returns a descriptor that polls readable when [`Tracer::take_requests`] has something to return.
-    pub(super) fn wake_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn wake_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 
     /// Leaves `request` for the tracer.
-    pub(super) fn request(&self, request: Request) {
+    pub(crate) fn request(&self, request: Request) {
         // The lock keeps the counter and the list in step.
         let mut tables = self.tables();
         tables.requests.push(request);
@@ -73,7 +73,7 @@ impl Tracer {
     }
 
     /// Takes what other host threads want done.
-    pub(super) fn take_requests(&self) -> Vec<Request> {
+    pub(crate) fn take_requests(&self) -> Vec<Request> {
         let mut tables = self.tables();
         if !tables.requests.is_empty() {
             let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
@@ -82,12 +82,12 @@ impl Tracer {
     }
 
     /// Takes the next guest thread that died by itself.
-    pub(super) fn take_gone(&self) -> Option<(Entry, i32)> {
+    pub(crate) fn take_gone(&self) -> Option<(Pid, Entry, i32)> {
         self.tables().gone.pop_front()
     }
 
     /// Takes the next stop, if there is one.
-    pub(super) fn poll_stop(&self) -> Option<Stop> {
+    pub(crate) fn poll_stop(&self) -> Option<Stop> {
         let mut tables = self.tables();
         if let Some(stop) = tables.stops.pop_front() {
             return Some(stop);
@@ -105,7 +105,7 @@ impl Tracer {
     /// # Errors
     ///
     /// `ESRCH` if it is dead.
-    pub(super) fn await_stop(&self, pid: Pid) -> Result<Stop, Errno> {
+    pub(crate) fn await_stop(&self, pid: Pid) -> Result<Stop, Errno> {
         let mut tables = self.tables();
         if let Some(at) = tables.stops.iter().position(|stop| stop.pid == pid) {
             return tables.stops.remove(at).ok_or(errno::ESRCH);
@@ -127,7 +127,7 @@ impl Tracer {
     ///
     /// `EFAULT` if the routine faults, `ESRCH` if the helper is dead, `EDEADLK` if the calling host thread is not the
     /// tracer (which could wait for the caller).
-    pub(super) fn run_routine(
+    pub(crate) fn run_routine(
         &self,
         helper: Pid,
         routine: Routine,
@@ -157,7 +157,7 @@ impl Tracer {
     }
 
     /// Has a helper run from `registers`, and returns whether its first stop is a breakpoint that ends at `end`.
-    pub(super) fn runs_without_calls(
+    pub(crate) fn runs_without_calls(
         &self,
         helper: Pid,
         registers: &Registers,
@@ -170,7 +170,7 @@ impl Tracer {
     }
 
     /// Has a helper make a system call.
-    pub(super) fn call(&self, helper: Pid, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
+    pub(crate) fn call(&self, helper: Pid, number: i64, arguments: [u64; 6]) -> Result<u64, Errno> {
         let [rdi, rsi, rdx, r10, r8, r9] = arguments;
         let registers =
             Registers { rax: number.cast_unsigned(), rdi, rsi, rdx, r10, r8, r9, ..helper_registers() };
@@ -178,7 +178,7 @@ impl Tracer {
     }
 
     /// Has a helper map a file; `arguments` are those of `mmap(2)` without the descriptor.
-    pub(super) fn map_file(
+    pub(crate) fn map_file(
         &self,
         helper: Pid,
         file: BorrowedFd<'_>,
@@ -203,7 +203,7 @@ impl Tracer {
     }
 
     /// Has a helper make a process by `clone(2)` with `flags`; returns when it is stopped.
-    pub(super) fn clone_helper(&self, helper: Pid, flags: u64) -> Result<Pid, Errno> {
+    pub(crate) fn clone_helper(&self, helper: Pid, flags: u64) -> Result<Pid, Errno> {
         let pid = self.call(helper, libc::SYS_clone, [flags, 0, 0, 0, 0, 0])?;
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(errno::EIO)?;
         self.await_stop(pid)?;
@@ -211,13 +211,13 @@ impl Tracer {
     }
 
     /// Kills a guest thread; no trap of it will be handled.
-    pub(super) fn kill_thread(&self, thread: Pid) {
+    pub(crate) fn kill_thread(&self, thread: Pid) {
         let entry = self.tables().kill_thread(thread);
         drop(entry);
     }
 
     /// Kills all stub processes, and reaps them if the calling host thread can.
-    pub(super) fn kill_all(&self) {
+    pub(crate) fn kill_all(&self) {
         let (mut left, entries) = self.tables().kill_all();
         drop(entries);
         while self.is_home() && !left.is_empty() {
@@ -244,6 +244,6 @@ fn result_of(rax: u64) -> Result<u64, Errno> {
 }
 
 /// Returns the error as the standard library's.
-pub(super) fn to_io(errno: Errno) -> std::io::Error {
+pub(crate) fn to_io(errno: Errno) -> std::io::Error {
     std::io::Error::from_raw_os_error(errno.raw())
 }

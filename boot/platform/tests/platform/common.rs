@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_abi::Registers;
-use cloister_platform::ptrace;
 use cloister_platform::{AddressSpace, Backing, Platform, Protection, Supervisor, Thread, Trap, TrapHandler};
+use cloister_platform::{ptrace, systrap};
 use cloister_sync::Lock;
 use rustix::event::EventfdFlags;
 use rustix::fs::MemfdFlags;
@@ -35,7 +35,7 @@ type Traps = Arc<Lock<VecDeque<(usize, Trap, Registers)>, 240>>;
 /// A platform and the traps that came.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
-    pub(crate) platform: ptrace::Platform,
+    pub(crate) platform: Box<dyn Platform>,
     traps: Traps,
 }
 
@@ -71,8 +71,12 @@ impl Supervisor for UntilTrap<'_> {
 }
 
 impl Sandbox {
-    pub(crate) fn new() -> Self {
-        Self { platform: ptrace::Platform::new().unwrap(), traps: Arc::default() }
+    pub(crate) fn on_ptrace() -> Self {
+        Self { platform: Box::new(ptrace::Platform::new().unwrap()), traps: Arc::default() }
+    }
+
+    pub(crate) fn on_systrap() -> Self {
+        Self { platform: Box::new(systrap::Platform::new().unwrap()), traps: Arc::default() }
     }
 
     pub(crate) fn space(&self) -> Arc<dyn AddressSpace> {

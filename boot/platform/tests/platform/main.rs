@@ -2,8 +2,10 @@
 
 #![expect(clippy::tests_outside_test_module, reason = "the whole crate is one")]
 #![expect(clippy::unwrap_used, reason = "a test ends with what failed")]
+#![expect(clippy::panic, reason = "as above")]
 
 mod common;
-mod ptrace;
+mod contract;
+mod placement;
 mod stub;
 mod vdso;

@@ -32,7 +32,7 @@ fn mappings(pid: i32) -> Vec<(u64, u64, String, String)> {
 
 #[test]
 fn a_stub_holds_nothing_but_the_platforms_pages() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let space = sandbox.space();
     let thread = sandbox.spawn(&space, 0);
     let children = children();
@@ -68,7 +68,7 @@ fn a_stub_holds_nothing_but_the_platforms_pages() {
 
 #[test]
 fn mapped_files_leave_no_descriptor() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let space = sandbox.space();
     let file = file_of(&[1; 4096]);
     for _ in 0..3 {
@@ -82,7 +82,7 @@ fn mapped_files_leave_no_descriptor() {
 
 #[test]
 fn stub_code_gives_a_guest_nothing() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     // jmp rdi
     let (space, thread) = sandbox.program(&[0xff, 0xe7]);
     let map = mappings(children()[1]);
@@ -110,7 +110,7 @@ fn stub_code_gives_a_guest_nothing() {
 
 #[test]
 fn spoiled_scratch_memory_does_not_mix_up_files() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     // 1: mov [rdi + 16], rsi; jmp 1b: points the helper's iovec nowhere, again and again
     let (space, thread) = sandbox.program(&[0x48, 0x89, 0x77, 0x10, 0xeb, 0xfa]);
     let map = mappings(children()[1]);
@@ -136,7 +136,7 @@ fn spoiled_scratch_memory_does_not_mix_up_files() {
 
 #[test]
 fn what_is_dropped_is_killed_and_reaped() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let (space, thread) = sandbox.program(&[0xeb, 0xfe]);
     let copy = space.fork().unwrap();
     thread.resume(&start());
@@ -160,7 +160,7 @@ fn what_is_dropped_is_killed_and_reaped() {
 
 #[test]
 fn a_thread_that_the_host_kills_is_gone() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let (space, thread) = sandbox.program(&[0xeb, 0xfe]);
     thread.resume(&start());
     let pid = *children().last().unwrap();
@@ -179,7 +179,7 @@ fn a_thread_that_the_host_kills_is_gone() {
 
 #[test]
 fn signals_from_the_host_do_not_reach_guest_code() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let (_space, thread) = sandbox.program(&[0xeb, 0xfe]);
     thread.resume(&start());
     let pid = nix::unistd::Pid::from_raw(*children().last().unwrap());
@@ -194,7 +194,7 @@ fn signals_from_the_host_do_not_reach_guest_code() {
 
 #[test]
 fn other_host_threads_are_refused_what_they_can_not_do() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     let space = sandbox.space();
     std::thread::scope(|scope| {
         scope.spawn(|| {

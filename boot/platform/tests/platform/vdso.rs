@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cloister_abi::Registers;
 use cloister_platform::vdso::{self, ClockOffsets, TIME_PAGE, TimePage};
-use cloister_platform::{AddressSpace, Backing, Platform, Protection, Trap};
+use cloister_platform::{AddressSpace, Backing, Protection, Trap};
 use zerocopy::IntoBytes;
 
 use crate::common::{CODE, DATA, PAGE, RW, Sandbox, pages, start};
@@ -210,7 +210,7 @@ fn call(
 
 #[test]
 fn clocks_of_a_guest_do_not_trap() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::on_ptrace();
     // The function returns to this system call.
     let (space, _thread) = sandbox.program(&[0x0f, 0x05]);
     let clock = |id: i32| {

@@ -75,6 +75,7 @@ const THREAD: u32 = (libc::CLONE_VM
 
 const PTRACE_REQUESTS: &[u32] = &[
     libc::PTRACE_CONT,
+    libc::PTRACE_DETACH,
     libc::PTRACE_SYSEMU,
     libc::PTRACE_GETREGS,
     libc::PTRACE_SETREGS,
@@ -148,10 +149,10 @@ const RULES: &[Rule] = rules! {
     SYS_clock_nanosleep Any, "waits of control threads";
     SYS_sysinfo Any, "the size of the host's memory";
 
-    // Guest code: the ptrace platform.
+    // Guest code.
     SYS_ptrace OneOf(0, PTRACE_REQUESTS), "runs the stub processes that are traced since the start; no attaching";
     SYS_wait4 Any, "stops of stub processes";
-    SYS_kill OneOf(1, &[libc::SIGKILL.cast_unsigned()]), "ends stub processes";
+    SYS_kill OneOf(1, &[libc::SIGKILL.cast_unsigned(), libc::SIGUSR1.cast_unsigned()]), "ends stub processes, or stops their guest code";
     SYS_process_vm_readv Any, "guest memory";
     SYS_process_vm_writev Any, "guest memory";
 

@@ -1,4 +1,4 @@
-//! Memory, threads and traps.
+//! Memory, threads and traps: what every platform does.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -10,9 +10,32 @@ use cloister_platform::{AddressSpace, Backing, Exception, FpuState, Protection, 
 
 use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, pages, start};
 
-#[test]
-fn mapped_memory_is_zero_and_keeps_what_is_written() {
-    let sandbox = Sandbox::new();
+/// Makes the tests, on each platform.
+macro_rules! on_each_platform {
+    ($($name:ident),* $(,)?) => {
+        mod ptrace {
+            $(#[test] fn $name() { super::$name(&crate::common::Sandbox::on_ptrace()); })*
+        }
+        mod systrap {
+            $(#[test] fn $name() { super::$name(&crate::common::Sandbox::on_systrap()); })*
+        }
+    };
+}
+
+on_each_platform! {
+    mapped_memory_is_zero_and_keeps_what_is_written, copies_end_where_memory_ends,
+    a_system_call_traps_with_its_registers, faults_are_reported_with_code_and_address,
+    breakpoints_bad_instructions_and_divisions_are_reported, the_trap_flag_steps_one_instruction,
+    other_entries_of_the_host_kernel_are_closed, a_call_of_the_vsyscall_page_traps,
+    hostile_registers_are_taken_and_made_harmless, a_copy_shares_nothing_private,
+    files_are_mapped_shared_and_private, mappings_move_grow_and_shrink,
+    ranges_that_are_not_the_guests_are_refused, advice_reaches_the_host,
+    words_are_compared_and_exchanged, threads_share_memory_and_trap_each_by_itself,
+    a_busy_thread_can_be_interrupted, another_host_thread_can_resume,
+    a_thread_that_was_ended_does_not_trap, vector_registers_are_kept_and_hostile_ones_refused
+}
+
+fn mapped_memory_is_zero_and_keeps_what_is_written(sandbox: &Sandbox) {
     let space = sandbox.space();
     space.map(pages(DATA, 2), RW, Backing::Anonymous).unwrap();
     let mut bytes = [1; 8];
@@ -23,9 +46,7 @@ fn mapped_memory_is_zero_and_keeps_what_is_written() {
     assert_eq!(&bytes, b"cloister");
 }
 
-#[test]
-fn copies_end_where_memory_ends() {
-    let sandbox = Sandbox::new();
+fn copies_end_where_memory_ends(sandbox: &Sandbox) {
     let space = sandbox.space();
     space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
     let mut bytes = [0; 8192];
@@ -38,9 +59,7 @@ fn copies_end_where_memory_ends() {
     assert_eq!(space.read(DATA, &mut bytes[..1]), 1);
 }
 
-#[test]
-fn a_system_call_traps_with_its_registers() {
-    let sandbox = Sandbox::new();
+fn a_system_call_traps_with_its_registers(sandbox: &Sandbox) {
     // syscall; jmp back
     let (space, thread) = sandbox.program(&[0x0f, 0x05, 0xeb, 0xfc]);
     for number in [39, 0x1234_5678_9abc] {
@@ -55,9 +74,7 @@ fn a_system_call_traps_with_its_registers() {
     drop(space);
 }
 
-#[test]
-fn faults_are_reported_with_code_and_address() {
-    let sandbox = Sandbox::new();
+fn faults_are_reported_with_code_and_address(sandbox: &Sandbox) {
     // mov byte ptr [rdi], 1
     let (space, thread) = sandbox.program(&[0xc6, 0x07, 0x01, 0x0f, 0x05]);
     let exception = |signal, code, address| Trap::Exception(Exception { signal, code, address });
@@ -78,9 +95,7 @@ fn faults_are_reported_with_code_and_address() {
     assert_eq!(byte, [1]);
 }
 
-#[test]
-fn breakpoints_bad_instructions_and_divisions_are_reported() {
-    let sandbox = Sandbox::new();
+fn breakpoints_bad_instructions_and_divisions_are_reported(sandbox: &Sandbox) {
     // int3; ud2; xor edi, edi; div edi
     let (_space, thread) = sandbox.program(&[0xcc, 0x0f, 0x0b, 0x31, 0xff, 0xf7, 0xf7]);
     for (at, signal, end) in [(0, libc::SIGTRAP, 1), (1, libc::SIGILL, 1), (3, libc::SIGFPE, 5)] {
@@ -92,9 +107,7 @@ fn breakpoints_bad_instructions_and_divisions_are_reported() {
     }
 }
 
-#[test]
-fn the_trap_flag_steps_one_instruction() {
-    let sandbox = Sandbox::new();
+fn the_trap_flag_steps_one_instruction(sandbox: &Sandbox) {
     // nop; nop; syscall
     let (_space, thread) = sandbox.program(&[0x90, 0x90, 0x0f, 0x05]);
     let mut registers = Registers { eflags: Registers::INITIAL_EFLAGS | 0x100, ..start() };
@@ -109,9 +122,7 @@ fn the_trap_flag_steps_one_instruction() {
     assert_eq!(sandbox.next_trap().0, Trap::Syscall);
 }
 
-#[test]
-fn other_entries_of_the_host_kernel_are_closed() {
-    let sandbox = Sandbox::new();
+fn other_entries_of_the_host_kernel_are_closed(sandbox: &Sandbox) {
     // int 0x80; sysenter
     let (_space, thread) = sandbox.program(&[0xcd, 0x80, 0x0f, 0x34]);
     for at in [0, 2] {
@@ -123,9 +134,7 @@ fn other_entries_of_the_host_kernel_are_closed() {
     }
 }
 
-#[test]
-fn a_call_of_the_vsyscall_page_traps() {
-    let sandbox = Sandbox::new();
+fn a_call_of_the_vsyscall_page_traps(sandbox: &Sandbox) {
     // mov rax, 0xffffffffff600400 (time); call rax
     let mut code = vec![0x48, 0xb8];
     code.extend(0xffff_ffff_ff60_0400_u64.to_le_bytes());
@@ -144,9 +153,7 @@ fn a_call_of_the_vsyscall_page_traps() {
     }
 }
 
-#[test]
-fn hostile_registers_are_taken_and_made_harmless() {
-    let sandbox = Sandbox::new();
+fn hostile_registers_are_taken_and_made_harmless(sandbox: &Sandbox) {
     let (_space, thread) = sandbox.program(&[0x0f, 0x05]);
     let all = u64::MAX;
     let hostile =
@@ -160,9 +167,7 @@ fn hostile_registers_are_taken_and_made_harmless() {
     assert!(matches!(sandbox.next_trap().0, Trap::Exception(_)));
 }
 
-#[test]
-fn a_copy_shares_nothing_private() {
-    let sandbox = Sandbox::new();
+fn a_copy_shares_nothing_private(sandbox: &Sandbox) {
     let space = sandbox.space();
     let file = file_of(&[0; 4096]);
     space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
@@ -183,9 +188,7 @@ fn a_copy_shares_nothing_private() {
     assert_eq!(&read(&copy, DATA), b"both");
 }
 
-#[test]
-fn files_are_mapped_shared_and_private() {
-    let sandbox = Sandbox::new();
+fn files_are_mapped_shared_and_private(sandbox: &Sandbox) {
     let space = sandbox.space();
     let mut contents = vec![b'a'; 4096];
     contents.extend([b'b'; 4096]);
@@ -208,9 +211,7 @@ fn files_are_mapped_shared_and_private() {
     assert_eq!(space.map(pages(DATA, 1), RW, backing), Err(errno::EACCES));
 }
 
-#[test]
-fn mappings_move_grow_and_shrink() {
-    let sandbox = Sandbox::new();
+fn mappings_move_grow_and_shrink(sandbox: &Sandbox) {
     let space = sandbox.space();
     space.map(pages(DATA, 2), RW, Backing::Anonymous).unwrap();
     space.write(DATA, b"data");
@@ -230,9 +231,7 @@ fn mappings_move_grow_and_shrink() {
     assert_eq!(space.read(far, &mut bytes), 0);
 }
 
-#[test]
-fn ranges_that_are_not_the_guests_are_refused() {
-    let sandbox = Sandbox::new();
+fn ranges_that_are_not_the_guests_are_refused(sandbox: &Sandbox) {
     let space = sandbox.space();
     let end = space.range().end;
     for range in
@@ -247,9 +246,7 @@ fn ranges_that_are_not_the_guests_are_refused() {
     }
 }
 
-#[test]
-fn advice_reaches_the_host() {
-    let sandbox = Sandbox::new();
+fn advice_reaches_the_host(sandbox: &Sandbox) {
     let space = sandbox.space();
     space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
     space.write(DATA, b"x");
@@ -260,9 +257,7 @@ fn advice_reaches_the_host() {
     assert_eq!(space.advise(pages(DATA, 1), 9999), Err(errno::EINVAL));
 }
 
-#[test]
-fn words_are_compared_and_exchanged() {
-    let sandbox = Sandbox::new();
+fn words_are_compared_and_exchanged(sandbox: &Sandbox) {
     let space = sandbox.space();
     space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
     assert_eq!(space.compare_exchange(DATA, 0, 7), Ok(0));
@@ -276,9 +271,7 @@ fn words_are_compared_and_exchanged() {
     assert_eq!(space.compare_exchange(DATA, 0, 1), Err(errno::EFAULT));
 }
 
-#[test]
-fn threads_share_memory_and_trap_each_by_itself() {
-    let sandbox = Sandbox::new();
+fn threads_share_memory_and_trap_each_by_itself(sandbox: &Sandbox) {
     // lock inc dword ptr [rdi]; syscall
     let (space, first) = sandbox.program(&[0xf0, 0xff, 0x07, 0x0f, 0x05]);
     let mut threads = vec![first];
@@ -294,9 +287,7 @@ fn threads_share_memory_and_trap_each_by_itself() {
     assert_eq!(u32::from_le_bytes(count), 20);
 }
 
-#[test]
-fn a_busy_thread_can_be_interrupted() {
-    let sandbox = Sandbox::new();
+fn a_busy_thread_can_be_interrupted(sandbox: &Sandbox) {
     let (_space, thread) = sandbox.program(&[0xeb, 0xfe, 0x0f, 0x05]);
     thread.interrupt(); // stopped: forgotten
     thread.resume(&start());
@@ -322,9 +313,7 @@ fn a_busy_thread_can_be_interrupted() {
     assert_eq!(sandbox.trap_within(Duration::from_millis(20)), None);
 }
 
-#[test]
-fn another_host_thread_can_resume() {
-    let sandbox = Sandbox::new();
+fn another_host_thread_can_resume(sandbox: &Sandbox) {
     let (_space, thread) = sandbox.program(&[0x0f, 0x05]);
     std::thread::scope(|scope| {
         scope.spawn(|| thread.resume(&start()));
@@ -332,9 +321,7 @@ fn another_host_thread_can_resume() {
     assert_eq!(sandbox.next_trap().0, Trap::Syscall);
 }
 
-#[test]
-fn a_thread_that_was_ended_does_not_trap() {
-    let sandbox = Sandbox::new();
+fn a_thread_that_was_ended_does_not_trap(sandbox: &Sandbox) {
     let (_space, thread) = sandbox.program(&[0xeb, 0xfe]);
     thread.resume(&start());
     thread.exit();
@@ -343,9 +330,7 @@ fn a_thread_that_was_ended_does_not_trap() {
     assert_eq!(thread.fpu(), Err(errno::ESRCH));
 }
 
-#[test]
-fn vector_registers_are_kept_and_hostile_ones_refused() {
-    let sandbox = Sandbox::new();
+fn vector_registers_are_kept_and_hostile_ones_refused(sandbox: &Sandbox) {
     // movdqu [rdi], xmm0; syscall
     let (space, thread) = sandbox.program(&[0xf3, 0x0f, 0x7f, 0x07, 0x0f, 0x05]);
     let initial = thread.fpu().unwrap();
@@ -379,39 +364,4 @@ fn vector_registers_are_kept_and_hostile_ones_refused() {
     bad = bytes;
     bad[520] = 1; // reserved in the header
     refused(&bad);
-}
-
-#[test]
-fn threads_that_compute_side_by_side_are_let_go() {
-    let processors = std::thread::available_parallelism().unwrap().get();
-    if processors == 1 {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let (space, first) = sandbox.program(&[0xeb, 0xfe]);
-    let allowed = || {
-        let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
-        // The last are the threads.
-        let pids: Vec<_> = children.split_whitespace().skip(2).map(str::to_owned).collect();
-        let set = |pid: String| {
-            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap());
-            usize::try_from(rustix::thread::sched_getaffinity(pid).unwrap().count()).unwrap()
-        };
-        pids.into_iter().map(set).collect::<Vec<_>>()
-    };
-    let run = || assert_eq!(sandbox.trap_within(Duration::from_millis(30)), None);
-    first.resume(&start());
-    run();
-    first.interrupt();
-    assert_eq!(sandbox.next_trap().0, Trap::Interrupted);
-    std::thread::scope(|scope| {
-        // From elsewhere, so that it happens within the loop.
-        scope.spawn(|| first.resume(&start()));
-        run();
-    });
-    assert_eq!(allowed(), [1], "one thread stays at home");
-    let second = sandbox.spawn(&space, 1);
-    second.resume(&start());
-    run();
-    assert_eq!(allowed(), [processors, processors]);
 }

@@ -1,0 +1,120 @@
+//! Who has which slot.
+//!
+//! A slot is mapped in one address space at most, and stays its until all host processes that share the memory are
+//! gone. Within an address space it goes from a thread that is dead and reaped to the next.
+
+use std::collections::HashMap;
+
+use rustix::process::Pid;
+
+use super::slot::Slots;
+
+/// The slots of all address spaces.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    /// Slots that are mapped nowhere.
+    free: Vec<usize>,
+    /// The first slot that was never used.
+    next: usize,
+    spaces: HashMap<Pid, OfSpace>,
+    threads: HashMap<Pid, (Pid, usize)>,
+    /// Slots that are mapped nowhere any more, and still hold what their last thread left.
+    released: Vec<usize>,
+}
+
+/// The slots of one address space, known by its helper.
+#[derive(Debug, Default)]
+struct OfSpace {
+    all: Vec<usize>,
+    /// Those that are mapped and have no thread.
+    free: Vec<usize>,
+    threads: usize,
+    is_helper_gone: bool,
+}
+
+impl Owners {
+    /// Takes a slot for a thread of an address space. Returns also whether it is mapped there already.
+    pub(super) fn take(&mut self, helper: Pid) -> Option<(usize, bool)> {
+        if let Some(slot) = self.spaces.get_mut(&helper).and_then(|space| space.free.pop()) {
+            return Some((slot, true));
+        }
+        let slot = self.free.pop().or_else(|| {
+            let next = self.next;
+            (next < Slots::count()).then(|| {
+                self.next += 1;
+                next
+            })
+        })?;
+        self.spaces.entry(helper).or_default().all.push(slot);
+        Some((slot, false))
+    }
+
+    /// Takes note that `thread` uses a slot that was taken.
+    pub(super) fn assign(&mut self, slot: usize, helper: Pid, thread: Pid) {
+        self.spaces.entry(helper).or_default().threads += 1;
+        self.threads.insert(thread, (helper, slot));
+    }
+
+    /// Takes note that a process was reaped.
+    pub(crate) fn bury(&mut self, pid: Pid) {
+        let helper = if let Some((helper, slot)) = self.threads.remove(&pid) {
+            if let Some(space) = self.spaces.get_mut(&helper) {
+                space.threads -= 1;
+                space.free.push(slot);
+            }
+            helper
+        } else {
+            if let Some(space) = self.spaces.get_mut(&pid) {
+                space.is_helper_gone = true;
+            }
+            pid
+        };
+        if self.spaces.get(&helper).is_some_and(|space| space.is_helper_gone && space.threads == 0)
+            && let Some(space) = self.spaces.remove(&helper)
+        {
+            self.released.extend(space.all);
+        }
+    }
+
+    /// Takes the slots that are to be cleared.
+    pub(super) fn take_released(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.released)
+    }
+
+    /// Takes a cleared slot back.
+    pub(super) fn give_back(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pid(number: i32) -> Pid {
+        Pid::from_raw(number).unwrap()
+    }
+
+    #[test]
+    fn a_slot_stays_with_its_address_space_until_all_its_processes_are_gone() {
+        let mut owners = Owners::default();
+        let (helper, other) = (pid(10), pid(20));
+        assert_eq!(owners.take(helper), Some((0, false)));
+        owners.assign(0, helper, pid(11));
+        assert_eq!(owners.take(helper), Some((1, false)));
+        owners.assign(1, helper, pid(12));
+
+        owners.bury(pid(11));
+        assert_eq!(owners.take(other), Some((2, false)), "slot 0 is not another's");
+        assert_eq!(owners.take(helper), Some((0, true)), "it is the next thread's");
+        owners.assign(0, helper, pid(13));
+
+        owners.bury(helper);
+        owners.bury(pid(12));
+        assert!(owners.take_released().is_empty(), "a thread may still write to its slot");
+        owners.bury(pid(13));
+        assert_eq!(owners.take_released(), [0, 1]);
+        owners.give_back(1);
+        assert_eq!(owners.take(other), Some((1, false)));
+    }
+}

@@ -1,0 +1,426 @@
+//! The memory that a guest thread shares with the kernel: its *slot*.
+//!
+//! A slot holds a few control words and, above them, the thread's alternate signal stack. A trap is a host signal: the
+//! host pushes a frame with all registers on that stack (`rt_sigframe`), the stub's handler says where it is, and the
+//! kernel reads and changes it in place.
+//!
+//! Every word here can be changed by the threads of the address space at any time. The kernel reads each word once,
+//! checks it, and keeps what it must rely on in memory of its own.
+
+#![expect(unsafe_code, reason = "maps memory that is shared with stub processes, and looks at it as atomics")]
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use cloister_abi::{Errno, Registers, errno};
+use rustix::fs::{FallocateFlags, MemfdFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::process::Pid;
+use rustix::thread::futex;
+
+use crate::FpuState;
+
+/// The size of a slot.
+pub(crate) const BYTES: usize = 8192;
+/// How many slots there can be: the guest threads of a sandbox.
+const COUNT: usize = 1 << 15;
+
+/// Byte offsets in a slot, known to the stub's code. First the state.
+pub(crate) const CONTEXT: usize = 8;
+/// Where the `siginfo_t` is.
+pub(crate) const INFO: usize = 16;
+/// The thread's `fs` base, which no frame has.
+pub(crate) const FS_BASE: usize = 24;
+/// The thread's `gs` base.
+pub(crate) const GS_BASE: usize = 32;
+/// Where the doorbell is in the thread's memory.
+pub(crate) const DOORBELL: usize = 40;
+/// A `stack_t` for `sigaltstack(2)`.
+pub(crate) const ALTERNATE_STACK: usize = 48;
+/// Where the alternate stack begins.
+const STACK: usize = 128;
+
+/// How much of a slot is stack.
+pub(super) const STACK_BYTES: usize = BYTES - STACK;
+
+/// State: the thread runs guest code, or may.
+const RUNNING: u32 = 0;
+/// State: it waits for the kernel's answer, spinning.
+pub(crate) const TRAPPED: u32 = 1;
+/// State: it waits for the answer in `futex(2)`.
+pub(crate) const ASLEEP: u32 = 2;
+/// State: it spins, and should not, since the answer will take time.
+pub(crate) const PARKED: u32 = 3;
+
+/// `FP_XSTATE_MAGIC1`: marks a frame with more than the legacy registers.
+const XSTATE_MAGIC: u32 = 0x4650_5853;
+/// Where the software-reserved bytes of an `fxsave` area are.
+const SOFTWARE_RESERVED: usize = 464;
+/// The size of the area without extensions.
+const LEGACY_BYTES: usize = 512;
+
+/// Offsets in `struct ucontext`: the general registers (`struct sigcontext`), the pointer to the others, and the mask.
+mod context {
+    pub(super) const REGISTERS: usize = 40;
+    pub(super) const FPU: usize = REGISTERS + 23 * 8;
+    pub(super) const SIGNAL_MASK: usize = REGISTERS + 32 * 8;
+    pub(super) const END: usize = SIGNAL_MASK + 8;
+}
+
+/// The slots of a sandbox, and the page by which its guest threads wake the kernel.
+#[derive(Debug)]
+pub(super) struct Slots {
+    file: OwnedFd,
+    memory: NonNull<AtomicU64>,
+    /// Where the first slot is in stub processes.
+    base: u64,
+}
+
+// SAFETY: the memory is accessed as atomics only, and lives as long as this.
+unsafe impl Send for Slots {}
+// SAFETY: as above.
+unsafe impl Sync for Slots {}
+
+/// Where a thread's frame is, as checked when it trapped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// Index of the first word of the `ucontext`.
+    context: usize,
+}
+
+/// What a trapped thread's slot says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    pub(super) frame: Frame,
+    pub(super) signal: i32,
+    pub(super) code: i32,
+    /// `si_addr` or `si_call_addr`.
+    pub(super) address: u64,
+    /// `si_syscall`.
+    pub(super) syscall: i32,
+    /// `si_arch`.
+    pub(super) architecture: u32,
+    pub(super) registers: Registers,
+}
+
+impl Slots {
+    /// The bytes of the file before the first slot: room for the doorbell's page, and alignment.
+    const HEAD: usize = BYTES;
+    const TOTAL: usize = Self::HEAD + COUNT * BYTES;
+
+    /// Makes them, to be mapped from `base` on.
+    pub(super) fn new(base: u64) -> std::io::Result<Self> {
+        let file = rustix::fs::memfd_create("cloister-slots", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&file, Self::TOTAL as u64)?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: new memory at an address of the host's choice.
+        let memory = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), Self::TOTAL, protection, MapFlags::SHARED, &file, 0)
+        }?;
+        let memory = NonNull::new(memory.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        Ok(Self { file, memory, base })
+    }
+
+    /// Returns the file, whose first page is the doorbell's.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Returns where a slot is in its file.
+    pub(super) fn offset(slot: usize) -> u64 {
+        (Self::HEAD + slot * BYTES) as u64
+    }
+
+    /// Returns where a slot is in the memory of its thread.
+    pub(super) fn address(&self, slot: usize) -> u64 {
+        self.base + (slot * BYTES) as u64
+    }
+
+    /// Returns how many there can be.
+    pub(super) fn count() -> usize {
+        COUNT
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `new` mapped this much, page-aligned, until `drop`; all access is by atomics.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), Self::TOTAL / 8) }
+    }
+
+    fn slot(&self, slot: usize) -> &[AtomicU64] {
+        let first = (Self::HEAD + slot * BYTES) / 8;
+        self.words().get(first..first + BYTES / 8).unwrap_or_default()
+    }
+
+    /// Returns the low half of a word that is never used as a whole.
+    fn half(word: &AtomicU64) -> &AtomicU32 {
+        // SAFETY: in bounds and aligned; the words that this is used for are accessed by this method alone.
+        unsafe { AtomicU32::from_ptr(word.as_ptr().cast()) }
+    }
+
+    fn state(&self, slot: usize) -> Option<&AtomicU32> {
+        self.slot(slot).first().map(Self::half)
+    }
+
+    /// Returns the doorbell: whether the kernel sleeps, its process and thread, and how often to look for an answer.
+    fn doorbell(&self) -> impl Iterator<Item = &AtomicU32> {
+        // SAFETY: in bounds and aligned, and no other type is used for these bytes.
+        let words: &[AtomicU32; 4] = unsafe { self.memory.cast().as_ref() };
+        words.iter()
+    }
+
+    /// Sets whom guest threads are to wake.
+    pub(super) fn set_waker(&self, process: Pid, thread: Pid) {
+        let number = |pid: Pid| pid.as_raw_pid().cast_unsigned();
+        for (word, value) in self.doorbell().zip([0, number(process), number(thread)]) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets how often a trapped thread looks for its answer before it sleeps.
+    pub(super) fn set_spins(&self, spins: u32) {
+        if let Some(word) = self.doorbell().nth(3)
+            && word.load(Ordering::Relaxed) != spins
+        {
+            word.store(spins, Ordering::Relaxed);
+        }
+    }
+
+    /// Says whether the kernel is about to sleep. When this returns, a thread that traps has either seen it or is seen.
+    pub(super) fn set_asleep(&self, is_asleep: bool) {
+        if let Some(word) = self.doorbell().next() {
+            word.store(is_asleep.into(), Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Prepares a slot for a new thread.
+    pub(super) fn prepare(&self, slot: usize, doorbell: u64) {
+        let words = self.slot(slot);
+        let set = |offset: usize, value: u64| {
+            if let Some(word) = words.get(offset / 8) {
+                word.store(value, Ordering::Relaxed);
+            }
+        };
+        set(CONTEXT, 0);
+        set(DOORBELL, doorbell);
+        set(ALTERNATE_STACK, self.address(slot) + STACK as u64);
+        set(ALTERNATE_STACK + 8, 0); // ss_flags
+        set(ALTERNATE_STACK + 16, STACK_BYTES as u64);
+        if let Some(state) = self.state(slot) {
+            state.store(RUNNING, Ordering::Release);
+        }
+    }
+
+    /// Forgets what is in a slot that is not mapped anywhere.
+    pub(super) fn clear(&self, slot: usize) -> Result<(), Errno> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&self.file, flags, Self::offset(slot), BYTES as u64)
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    }
+
+    /// Returns whether the thread waits for an answer.
+    pub(super) fn is_trapped(&self, slot: usize) -> bool {
+        self.state(slot).is_some_and(|state| state.load(Ordering::Acquire) != RUNNING)
+    }
+
+    /// Tells a trapped thread that its answer will take time.
+    pub(super) fn park(&self, slot: usize) {
+        if let Some(state) = self.state(slot) {
+            let _ = state.compare_exchange(TRAPPED, PARKED, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets a trapped thread go on with what its frame says.
+    pub(super) fn release(&self, slot: usize) {
+        if let Some(state) = self.state(slot)
+            && state.swap(RUNNING, Ordering::AcqRel) == ASLEEP
+        {
+            let _ = futex::wake(state, futex::Flags::empty(), 1);
+        }
+    }
+
+    /// Returns the index of the word of a slot that is at `address` in the thread's memory.
+    fn index(&self, slot: usize, address: u64) -> Option<usize> {
+        let offset = usize::try_from(address.checked_sub(self.address(slot))?).ok()?;
+        (offset.is_multiple_of(8) && (STACK..BYTES).contains(&offset)).then_some(offset / 8)
+    }
+
+    /// Reads what a trapped thread reports.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if its slot makes no sense.
+    pub(super) fn report(&self, slot: usize) -> Result<Report, Errno> {
+        let words = self.slot(slot);
+        let word =
+            |index: usize| words.get(index).map(|word| word.load(Ordering::Relaxed)).ok_or(errno::EFAULT);
+        let context = self.index(slot, word(CONTEXT / 8)?).ok_or(errno::EFAULT)?;
+        let info = self.index(slot, word(INFO / 8)?).ok_or(errno::EFAULT)?;
+        if context + context::END / 8 > words.len() {
+            return Err(errno::EFAULT);
+        }
+        let frame = Frame { context };
+        let (first, code, call) = (word(info)?, word(info + 1)?, word(info + 3)?);
+        let (signal, _) = halves(first);
+        Ok(Report {
+            frame,
+            signal,
+            code: halves(code).0,
+            address: word(info + 2)?,
+            syscall: halves(call).0,
+            architecture: halves(call).1.cast_unsigned(),
+            registers: self.registers(slot, frame),
+        })
+    }
+
+    fn registers(&self, slot: usize, frame: Frame) -> Registers {
+        let words = self.slot(slot);
+        let word = |index: usize| words.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
+        let general = |number: usize| word(frame.context + context::REGISTERS / 8 + number);
+        Registers {
+            r8: general(0),
+            r9: general(1),
+            r10: general(2),
+            r11: general(3),
+            r12: general(4),
+            r13: general(5),
+            r14: general(6),
+            r15: general(7),
+            rdi: general(8),
+            rsi: general(9),
+            rbp: general(10),
+            rbx: general(11),
+            rdx: general(12),
+            rax: general(13),
+            rcx: general(14),
+            rsp: general(15),
+            rip: general(16),
+            eflags: general(17),
+            cs: general(18) & 0xffff,
+            ss: general(18) >> 48,
+            fs_base: word(FS_BASE / 8),
+            gs_base: word(GS_BASE / 8),
+            orig_rax: u64::MAX,
+            ds: 0,
+            es: 0,
+            fs: 0,
+            gs: 0,
+        }
+    }
+
+    /// Puts registers, which the host must accept, into a trapped thread's frame.
+    pub(super) fn set_registers(&self, slot: usize, frame: Frame, registers: &Registers) {
+        let words = self.slot(slot);
+        let set = |index: usize, value: u64| {
+            if let Some(word) = words.get(index) {
+                word.store(value, Ordering::Relaxed);
+            }
+        };
+        let r = registers;
+        let general = [
+            r.r8,
+            r.r9,
+            r.r10,
+            r.r11,
+            r.r12,
+            r.r13,
+            r.r14,
+            r.r15,
+            r.rdi,
+            r.rsi,
+            r.rbp,
+            r.rbx,
+            r.rdx,
+            r.rax,
+            r.rcx,
+            r.rsp,
+            r.rip,
+            r.eflags, // then cs, gs, fs, ss
+            Registers::USER_CS | Registers::USER_SS << 48,
+        ];
+        for (number, value) in general.into_iter().enumerate() {
+            set(frame.context + context::REGISTERS / 8 + number, value);
+        }
+        set(frame.context + context::SIGNAL_MASK / 8, 0);
+        set(FS_BASE / 8, r.fs_base);
+        set(GS_BASE / 8, r.gs_base);
+    }
+
+    /// Returns the floating-point and vector registers' words in a trapped thread's frame.
+    fn fpu_words(&self, slot: usize, frame: Frame) -> Option<&[AtomicU64]> {
+        let words = self.slot(slot);
+        let address = words.get(frame.context + context::FPU / 8)?.load(Ordering::Relaxed);
+        let start = self.index(slot, address)?;
+        let reserved = words.get(start + SOFTWARE_RESERVED / 8..start + SOFTWARE_RESERVED / 8 + 3)?;
+        let [magic, _, size] = reserved else { return None };
+        let length = if halves(magic.load(Ordering::Relaxed)).0.cast_unsigned() == XSTATE_MAGIC {
+            usize::try_from(halves(size.load(Ordering::Relaxed)).0).ok()?
+        } else {
+            LEGACY_BYTES
+        };
+        words.get(start..start.checked_add(length / 8)?)
+    }
+
+    /// Copies the floating-point and vector registers of a trapped thread.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if its slot makes no sense.
+    pub(super) fn fpu(&self, slot: usize, frame: Frame) -> Result<FpuState, Errno> {
+        let words = self.fpu_words(slot, frame).ok_or(errno::EFAULT)?;
+        let mut bytes: Vec<u8> =
+            words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        if let Some(reserved) = bytes.get_mut(SOFTWARE_RESERVED..LEGACY_BYTES) {
+            reserved.fill(0);
+        }
+        Ok(FpuState::from_bytes(bytes))
+    }
+
+    /// Sets the floating-point and vector registers of a trapped thread; components that a shorter `state` does not
+    /// have become initial.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the state is not one of this processor's, `EFAULT` if the slot makes no sense.
+    pub(super) fn set_fpu(&self, slot: usize, frame: Frame, state: &FpuState) -> Result<(), Errno> {
+        let words = self.fpu_words(slot, frame).ok_or(errno::EFAULT)?;
+        let (given, rest) = state.bytes().as_chunks::<8>();
+        if given.len() > words.len() || !rest.is_empty() || !is_acceptable(given, words) {
+            return Err(errno::EINVAL);
+        }
+        let reserved = SOFTWARE_RESERVED / 8..LEGACY_BYTES / 8;
+        for (number, word) in words.iter().enumerate().filter(|(number, _)| !reserved.contains(number)) {
+            let value = given.get(number).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether the host will restore `given`, having offered `frame`: it kills a thread for what it will not.
+fn is_acceptable(given: &[[u8; 8]], frame: &[AtomicU64]) -> bool {
+    /// The features that `XSAVE` knows of, in the software-reserved bytes; `XSTATE_BV` and the rest of the header.
+    const FEATURES: usize = SOFTWARE_RESERVED / 8 + 1;
+    const HEADER: usize = LEGACY_BYTES / 8;
+    /// The bits of `MXCSR` that every processor has.
+    const MXCSR: u64 = 0xffff;
+    let word = |index: usize| given.get(index).map(|bytes| u64::from_le_bytes(*bytes));
+    let features = frame.get(FEATURES).map_or(0, |word| word.load(Ordering::Relaxed));
+    word(3).is_some_and(|word| word & u64::from(u32::MAX) & !MXCSR == 0)
+        && word(HEADER).is_some_and(|present| present & !features == 0)
+        && (HEADER + 1..HEADER + 8).all(|index| word(index) == Some(0))
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped it, and nothing refers to it any more.
+        let _ = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), Self::TOTAL) };
+    }
+}
+
+/// Splits a word into the two numbers that a C structure has there.
+fn halves(word: u64) -> (i32, i32) {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+    (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]))
+}

@@ -1,0 +1,372 @@
+//! Guest threads: made, stopped, resumed, ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cloister_abi::{Errno, Registers, errno};
+use cloister_sync::{Lock, LockGuard, class};
+use rustix::process::{Pid, Signal};
+
+use super::filter::ARCHITECTURE;
+use super::slot::{self, Frame, Report, Slots};
+use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
+use crate::ptrace::run::sanitised;
+use crate::ptrace::space::{Space, Threads};
+use crate::ptrace::sys;
+use crate::ptrace::tables::Request;
+use crate::ptrace::tracer::Tracer;
+use crate::{CpuTime, Exception, FpuState, Protection, Thread, Trap, TrapHandler};
+
+/// The host signal that stops a running thread.
+pub(super) const INTERRUPT: Signal = Signal::USR1;
+/// `SYS_SECCOMP`: the `si_code` of a `SIGSYS` by a filter.
+const SYS_SECCOMP: i32 = 1;
+/// Where the legacy `vsyscall` page is.
+const VSYSCALL_PAGE: u64 = 0xffff_ffff_ff60_0000;
+/// `SI_KERNEL`: the `si_code` of a general protection fault.
+const SI_KERNEL: i32 = 0x80;
+
+/// The guest threads of a sandbox.
+#[derive(Debug)]
+pub(super) struct GuestThreads {
+    tracer: Arc<Tracer>,
+    slots: Slots,
+    /// Where the filter of guest threads is in stub processes.
+    filter: u64,
+    table: Lock<Table, { class::PLATFORM }>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    threads: HashMap<Pid, State>,
+    /// Those that run or begin, with their slots: what is looked at for traps.
+    running: Vec<(Pid, usize)>,
+}
+
+/// Where a guest thread is.
+#[derive(Debug)]
+struct State {
+    slot: usize,
+    phase: Phase,
+    /// Whether [`Thread::interrupt`] asked for a stop that has not come.
+    is_interrupt_wanted: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It is on its way to its first trap, which nobody is told of; then it is given these.
+    Begins { fpu: Option<FpuState>, resume: Option<Box<Registers>> },
+    /// It runs guest code.
+    Runs,
+    /// It trapped.
+    Stopped(Frame),
+}
+
+impl GuestThreads {
+    pub(super) fn new(tracer: Arc<Tracer>, slots: Slots, filter: u64) -> Self {
+        Self { tracer, slots, filter, table: Lock::new(Table::default()) }
+    }
+
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    fn table(&self) -> LockGuard<'_, Table> {
+        self.table.lock()
+    }
+
+    /// Returns how many threads run guest code.
+    pub(super) fn running(&self) -> usize {
+        self.table().running.len()
+    }
+
+    /// Takes a thread that trapped, if there is one.
+    pub(super) fn take_trapped(&self) -> Option<Pid> {
+        let mut table = self.table();
+        let at = table.running.iter().position(|(_, slot)| self.slots.is_trapped(*slot))?;
+        Some(table.running.swap_remove(at).0)
+    }
+
+    /// Returns whether a thread has trapped.
+    pub(super) fn is_any_trapped(&self) -> bool {
+        self.table().running.iter().any(|(_, slot)| self.slots.is_trapped(*slot))
+    }
+
+    /// Hands the trap of a thread to the kernel.
+    pub(super) fn handle(&self, pid: Pid) {
+        match self.look_at(pid) {
+            Ok(Some((trap, registers))) => {
+                let handler = self.tracer.tables().thread(pid).map(|entry| Arc::clone(&entry.handler));
+                if let Some(handler) = handler {
+                    handler.on_trap(trap, &registers);
+                }
+                let table = self.table();
+                if let Some(State { slot, phase: Phase::Stopped(_), .. }) = table.threads.get(&pid) {
+                    self.slots.park(*slot);
+                }
+            }
+            Ok(None) => {}
+            // What it reports makes no sense. Its death is reported by a wait.
+            Err(_) => _ = rustix::process::kill_process(pid, Signal::KILL),
+        }
+    }
+
+    /// Looks at a thread that trapped. Returns what is for the kernel; otherwise it runs on, or waits for the kernel.
+    fn look_at(&self, pid: Pid) -> Result<Option<(Trap, Registers)>, Errno> {
+        let mut table = self.table();
+        let Table { threads, running } = &mut *table;
+        let Some(state) = threads.get_mut(&pid) else { return Ok(None) };
+        let slot = state.slot;
+        let report = self.slots.report(slot)?;
+        let is_interrupt_wanted = std::mem::take(&mut state.is_interrupt_wanted);
+        match std::mem::replace(&mut state.phase, Phase::Stopped(report.frame)) {
+            Phase::Begins { fpu, resume } => {
+                if (report.signal, report.code) != (libc::SIGSYS, SYS_SECCOMP) {
+                    return Err(errno::EIO); // it could not be set up
+                }
+                fpu.map_or(Ok(()), |fpu| self.slots.set_fpu(slot, report.frame, &fpu))?;
+                let Some(registers) = resume else { return Ok(None) };
+                if is_interrupt_wanted {
+                    return Ok(Some((Trap::Interrupted, *registers)));
+                }
+                self.slots.set_registers(slot, report.frame, &registers);
+            }
+            Phase::Runs | Phase::Stopped(_) => {
+                let trap = trap_of(&report, is_interrupt_wanted);
+                if trap.is_some() {
+                    return Ok(trap);
+                }
+                state.is_interrupt_wanted = is_interrupt_wanted;
+            }
+        }
+        state.phase = Phase::Runs;
+        running.push((pid, slot));
+        self.slots.release(slot);
+        Ok(None)
+    }
+
+    fn resume(&self, pid: Pid, registers: &Registers) {
+        let registers = sanitised(registers);
+        let mut table = self.table();
+        let Table { threads, running } = &mut *table;
+        let Some(state) = threads.get_mut(&pid) else { return };
+        match &mut state.phase {
+            Phase::Begins { resume, .. } => *resume = Some(Box::new(registers)),
+            Phase::Runs => {}
+            Phase::Stopped(frame) => {
+                self.slots.set_registers(state.slot, *frame, &registers);
+                state.phase = Phase::Runs;
+                running.push((pid, state.slot));
+                self.slots.release(state.slot);
+            }
+        }
+    }
+
+    fn interrupt(&self, pid: Pid) {
+        let mut table = self.table();
+        let Some(state) = table.threads.get_mut(&pid) else { return };
+        match state.phase {
+            // It has no stack for a handler yet, and will be told when it has.
+            Phase::Begins { ref resume, .. } => state.is_interrupt_wanted = resume.is_some(),
+            Phase::Runs => {
+                state.is_interrupt_wanted = true;
+                // The table has it, so it was not reaped, and the number is its own.
+                let _ = rustix::process::kill_process(pid, INTERRUPT);
+            }
+            Phase::Stopped(_) => {}
+        }
+    }
+
+    /// Does what other host threads want done.
+    pub(super) fn take_requests(&self) {
+        for request in self.tracer.take_requests() {
+            match request {
+                Request::Resume(pid, registers) => self.resume(pid, &registers),
+                Request::Interrupt(pid) => self.interrupt(pid),
+            }
+        }
+    }
+
+    /// Takes note of processes that died. Returns whether any guest thread did.
+    pub(super) fn reap(&self) -> bool {
+        while self.tracer.poll_stop().is_some() {}
+        let mut is_any = false;
+        while let Some((pid, entry, signal)) = self.tracer.take_gone() {
+            is_any = true;
+            self.forget(pid);
+            entry.handler.on_trap(Trap::Gone { signal }, &Registers::default());
+        }
+        let released = self.tracer.tables().owners.take_released();
+        for slot in released {
+            // One that can't be cleared is not used again.
+            if self.slots.clear(slot).is_ok() {
+                self.tracer.tables().owners.give_back(slot);
+            }
+        }
+        is_any
+    }
+
+    fn forget(&self, pid: Pid) {
+        let mut table = self.table();
+        table.threads.remove(&pid);
+        table.running.retain(|(other, _)| *other != pid);
+    }
+
+    /// Returns the slot and the frame of a stopped thread.
+    fn stopped(&self, pid: Pid) -> Result<(usize, Frame), Errno> {
+        match self.table().threads.get(&pid) {
+            Some(State { slot, phase: Phase::Stopped(frame), .. }) => Ok((*slot, *frame)),
+            _ => Err(errno::ESRCH),
+        }
+    }
+
+    /// Maps a slot for a thread of an address space. Returns its number.
+    fn map_slot(&self, space: &Space) -> Result<usize, Errno> {
+        let taken = self.tracer.tables().owners.take(space.helper());
+        let (slot, is_mapped) = taken.ok_or(errno::EAGAIN)?;
+        if !is_mapped {
+            let start = self.slots.address(slot);
+            let range = start..start + slot::BYTES as u64;
+            let protection = Protection::READ | Protection::WRITE;
+            space.map_file(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot))?;
+            // A copy of the address space must not have it.
+            let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
+            space.call(libc::SYS_madvise, [start, slot::BYTES as u64, advice, 0, 0, 0])?;
+        }
+        self.slots.prepare(slot, self.tracer.layout.doorbell);
+        Ok(slot)
+    }
+}
+
+impl Threads for GuestThreads {
+    fn spawn(
+        self: Arc<Self>,
+        space: Arc<Space>,
+        fpu: Option<&FpuState>,
+        handler: Arc<dyn TrapHandler>,
+    ) -> Result<Arc<dyn Thread>, Errno> {
+        let slot = self.map_slot(&space)?;
+        let helper = space.helper();
+        let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS)?;
+        {
+            let mut tables = self.tracer.tables();
+            tables.owners.assign(slot, helper, pid);
+            tables.placement.let_go(pid);
+            tables.add_thread(pid, handler, space);
+        }
+        let registers = Registers {
+            rbx: self.slots.address(slot),
+            rbp: self.filter,
+            ..Registers::start_at(self.tracer.layout.thread, 0)
+        };
+        let phase = Phase::Begins { fpu: fpu.cloned(), resume: None };
+        {
+            let mut table = self.table();
+            table.threads.insert(pid, State { slot, phase, is_interrupt_wanted: false });
+            table.running.push((pid, slot));
+        }
+        if let Err(error) = sys::set_registers(pid, &registers).and_then(|()| sys::detach(pid)) {
+            self.forget(pid);
+            self.tracer.kill_thread(pid);
+            return Err(error);
+        }
+        Ok(Arc::new(GuestThread { threads: self, pid, used: Lock::new(CpuTime::default()) }))
+    }
+}
+
+/// Returns what a report means to the kernel: `None` if nothing.
+fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Trap, Registers)> {
+    let registers = report.registers;
+    match report.signal {
+        libc::SIGSYS if report.code == SYS_SECCOMP && report.architecture == ARCHITECTURE => {
+            // For a function of the `vsyscall` page the host has found the number itself, and has returned from it.
+            let is_by_page = report.address >= VSYSCALL_PAGE;
+            let orig_rax = if is_by_page { u64::from(report.syscall.cast_unsigned()) } else { registers.rax };
+            Some((Trap::Syscall, Registers { orig_rax, ..registers }))
+        }
+        libc::SIGSYS if report.code == SYS_SECCOMP => {
+            // A 32-bit entry (`int 0x80`, …), which the kernel does not have; each instruction is two bytes long.
+            let exception = Exception { signal: libc::SIGSEGV, code: SI_KERNEL, address: 0 };
+            let rip = registers.rip.wrapping_sub(2);
+            Some((Trap::Exception(exception), Registers { rip, ..registers }))
+        }
+        signal @ (libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
+            if report.code > 0 =>
+        {
+            let exception = Exception { signal, code: report.code, address: report.address };
+            Some((Trap::Exception(exception), registers))
+        }
+        signal if signal == INTERRUPT.as_raw() && is_interrupt_wanted => Some((Trap::Interrupted, registers)),
+        // Sent by a process of the host, or an interruption that came after another trap.
+        _ => None,
+    }
+}
+
+/// A handle of a guest thread.
+#[derive(Debug)]
+struct GuestThread {
+    threads: Arc<GuestThreads>,
+    pid: Pid,
+    /// What it had used when it was last asked for: the answer when it is gone.
+    used: Lock<CpuTime, { class::PLATFORM }>,
+}
+
+impl Thread for GuestThread {
+    fn resume(&self, registers: &Registers) {
+        if self.threads.tracer.is_home() {
+            self.threads.resume(self.pid, registers);
+        } else {
+            self.threads.tracer.request(Request::Resume(self.pid, Box::new(*registers)));
+        }
+    }
+
+    fn fpu(&self) -> Result<FpuState, Errno> {
+        if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) =
+            self.threads.table().threads.get(&self.pid)
+        {
+            return Ok(fpu.clone().unwrap_or_else(FpuState::initial));
+        }
+        let (slot, frame) = self.threads.stopped(self.pid)?;
+        self.threads.slots.fpu(slot, frame)
+    }
+
+    fn set_fpu(&self, state: &FpuState) -> Result<(), Errno> {
+        if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) =
+            self.threads.table().threads.get_mut(&self.pid)
+        {
+            *fpu = Some(state.clone());
+            return Ok(());
+        }
+        let (slot, frame) = self.threads.stopped(self.pid)?;
+        self.threads.slots.set_fpu(slot, frame, state)
+    }
+
+    fn interrupt(&self) {
+        if self.threads.tracer.is_home() {
+            self.threads.interrupt(self.pid);
+        } else {
+            self.threads.tracer.request(Request::Interrupt(self.pid));
+        }
+    }
+
+    fn exit(&self) {
+        let _ = self.cpu_time();
+        self.threads.forget(self.pid);
+        self.threads.tracer.kill_thread(self.pid);
+    }
+
+    fn cpu_time(&self) -> CpuTime {
+        // The number is the thread's only as long as the tables have it.
+        let is_known = self.threads.tracer.tables().thread(self.pid).is_some();
+        let now = if is_known { sys::cpu_time(self.pid) } else { None };
+        let mut used = self.used.lock();
+        if let Some(now) = now {
+            *used = now;
+        }
+        *used
+    }
+}
