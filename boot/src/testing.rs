@@ -203,3 +203,12 @@ impl TestTask {
         SyscallCx { task: &self.task, run: &mut self.run }
     }
 }
+
+/// Returns an image as it is after it was written to a checkpoint and read again.
+pub(crate) fn saved<T: serde::Serialize + serde::de::DeserializeOwned>(image: &T) -> T {
+    let config = bincode::config::standard();
+    let bytes = bincode::serde::encode_to_vec(image, config).expect("plain data");
+    let (image, len) = bincode::serde::decode_from_slice(&bytes, config).expect("what was written");
+    assert_eq!(len, bytes.len());
+    image
+}

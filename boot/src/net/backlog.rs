@@ -10,12 +10,12 @@ use crate::event::{Events, WaitQueue};
 use crate::prelude::errno;
 
 /// The most connections that wait (`/proc/sys/net/core/somaxconn`).
-const MAX_CONNECTIONS: usize = 4096;
+pub(super) const MAX_CONNECTIONS: usize = 4096;
 
 /// Connections of a listening socket that wait to be accepted: sockets of type `S`.
 #[derive(Debug)]
 pub(crate) struct Backlog<S> {
-    state: Lock<State<S>, { class::SOCKET }>,
+    pub(super) state: Lock<State<S>, { class::SOCKET }>,
     /// The queue of the listening socket.
     acceptors: WaitQueue,
     /// Those who wait for room, to connect.
@@ -23,10 +23,10 @@ pub(crate) struct Backlog<S> {
 }
 
 #[derive(Debug)]
-struct State<S> {
-    list: VecDeque<Arc<S>>,
-    max: usize,
-    is_closed: bool,
+pub(super) struct State<S> {
+    pub(super) list: VecDeque<Arc<S>>,
+    pub(super) max: usize,
+    pub(super) is_closed: bool,
 }
 
 impl<S> Backlog<S> {

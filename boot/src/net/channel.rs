@@ -33,13 +33,13 @@ pub(crate) enum Take {
 }
 
 /// The most packets that wait, however short.
-const MAX_PACKETS: usize = 4096;
+pub(super) const MAX_PACKETS: usize = 4096;
 
 /// One direction of a connection: what one end has sent and the other not received.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    framing: Framing,
-    state: Lock<State, { class::STREAM }>,
+    pub(super) framing: Framing,
+    pub(super) state: Lock<State, { class::STREAM }>,
     /// The queue of the receiving socket.
     receiver: WaitQueue,
     /// The queue of the sending socket.
@@ -49,16 +49,16 @@ pub(crate) struct Channel {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    ring: ByteRing,
-    segments: VecDeque<Segment>,
-    closed: Closed,
+pub(super) struct State {
+    pub(super) ring: ByteRing,
+    pub(super) segments: VecDeque<Segment>,
+    pub(super) closed: Closed,
 }
 
 bitflags! {
     /// How a channel is closed.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-    struct Closed: u8 {
+    pub(super) struct Closed: u8 {
         /// Nothing more will be sent.
         const ENDED = 1;
         /// Nothing more will be received.
@@ -79,19 +79,10 @@ impl Closed {
 
 /// Bytes of one sender, or a packet.
 #[derive(Debug)]
-struct Segment {
-    len: usize,
-    from: Ucred,
-    ancillary: Option<Ancillary>,
-}
-
-/// The saved form of a [`Channel`], without descriptors that are on their way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ChannelImage {
-    framing: Framing,
-    bytes: Vec<u8>,
-    segments: Vec<(usize, Ucred)>,
-    closed: Closed,
+pub(super) struct Segment {
+    pub(super) len: usize,
+    pub(super) from: Ucred,
+    pub(super) ancillary: Option<Ancillary>,
 }
 
 impl Channel {
@@ -108,26 +99,6 @@ impl Channel {
             receiver: receiver.clone(),
             sender: sender.clone(),
             sender_options,
-        }
-    }
-
-    /// Puts back what was saved.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
-    pub(crate) fn restore(&self, image: ChannelImage) {
-        let segments = image.segments.into_iter();
-        let segments = segments.map(|(len, from)| Segment { len, from, ancillary: None }).collect();
-        *self.state.lock() = State { ring: image.bytes.into(), segments, closed: image.closed };
-    }
-
-    /// Returns the saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
-    pub(crate) fn to_image(&self) -> ChannelImage {
-        let state = self.state.lock();
-        ChannelImage {
-            framing: self.framing,
-            bytes: state.ring.to_vec(),
-            segments: state.segments.iter().map(|segment| (segment.len, segment.from)).collect(),
-            closed: state.closed,
         }
     }
 
@@ -384,29 +355,5 @@ impl State {
         }
         received.full_len = received.len;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_brings_everything_back() {
-        let (sender, receiver, options) = (WaitQueue::new(), WaitQueue::new(), Arc::default());
-        let channel = Channel::new(Framing::Packets, &sender, &receiver, Arc::clone(&options));
-        for mut packet in [b"first".as_slice(), b"second"] {
-            let credentials = Ucred { pid: 4, uid: 5, gid: 6 };
-            let mut message = Outgoing { from: &mut packet, to: None, credentials, ancillary: None };
-            channel.send(&mut message).expect("there is room");
-        }
-        channel.end();
-        let image = channel.to_image();
-        let restored = Channel::new(Framing::Packets, &sender, &receiver, options);
-        restored.restore(image.clone());
-        assert_eq!(restored.to_image(), image);
-        let mut bytes = [0; 9];
-        let received = restored.receive(&mut bytes.as_mut_slice(), Take::Remove, false).expect("it is there");
-        assert_eq!((received.len, received.credentials.map(|from| from.pid)), (5, Some(4)));
     }
 }

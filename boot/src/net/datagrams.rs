@@ -39,7 +39,7 @@ pub(crate) struct Limits {
 
 impl Datagram {
     /// Returns how much it counts.
-    fn charge(&self) -> usize {
+    pub(super) fn charge(&self) -> usize {
         self.bytes.len() + OVERHEAD
     }
 }
@@ -47,7 +47,7 @@ impl Datagram {
 /// The datagrams that a socket has not received yet.
 #[derive(Debug, Default)]
 pub(crate) struct Datagrams {
-    state: Lock<State, { class::STREAM }>,
+    pub(super) state: Lock<State, { class::STREAM }>,
     /// The queue of the receiving socket.
     receiver: WaitQueue,
     /// Those who wait for room, to send.
@@ -55,10 +55,10 @@ pub(crate) struct Datagrams {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    list: VecDeque<Datagram>,
-    bytes: usize,
-    is_refused: bool,
+pub(super) struct State {
+    pub(super) list: VecDeque<Datagram>,
+    pub(super) bytes: usize,
+    pub(super) is_refused: bool,
 }
 
 impl Datagrams {

@@ -322,3 +322,37 @@ fn parse_timeval(value: &[u8]) -> Result<u64, Fail> {
         Err(_) => Ok(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::saved;
+
+    #[test]
+    fn an_image_brings_all_options_back() {
+        let options = SocketOptions::default();
+        options.set_switches(Switches::REUSE_ADDRESS | Switches::V6_ONLY, true);
+        options.set_error(errno::ECONNRESET);
+        let settings: [(u32, &[u8]); 6] = [
+            (net::SO_SNDBUF, 10_000_i32.as_bytes()),
+            (net::SO_RCVBUF, 20_000_i32.as_bytes()),
+            (net::SO_RCVTIMEO_NEW, [1_i64, 500_000].as_bytes()),
+            (net::SO_LINGER, [1_i32, 0].as_bytes()),
+            (net::SO_PRIORITY, 3_i32.as_bytes()),
+            (net::SO_RCVLOWAT, 7_i32.as_bytes()),
+        ];
+        for (name, value) in settings {
+            assert!(options.set(name, value).is_ok());
+        }
+        let image = options.to_image();
+        let restored = SocketOptions::from_image(saved(&image));
+        assert_eq!(restored.to_image(), image);
+        assert!(restored.aborts());
+        assert_eq!((restored.send_buffer(), restored.receive_buffer()), (20_000, 40_000));
+        assert_eq!(
+            (restored.receive_timeout(), restored.send_timeout()),
+            (Some(Duration::from_millis(1500)), None)
+        );
+        assert_eq!((restored.check_error(), restored.check_error()), (Err(errno::ECONNRESET), Ok(())));
+    }
+}

@@ -24,7 +24,7 @@ pub(super) struct DatagramBody {
     pub(super) received: Datagrams,
     peer: Lock<Option<Peer>, { class::SOCKET }>,
     /// Whether sending was shut down.
-    is_ended: AtomicBool,
+    pub(super) is_ended: AtomicBool,
 }
 
 /// The socket that one is connected to: where it sends to if it does not say, and whose datagrams alone it takes.
@@ -73,12 +73,16 @@ impl DatagramBody {
     pub(super) fn connect(&self, socket: &UnixSocket, target: &Arc<UnixSocket>) -> Result<(), Errno> {
         let body = target.datagram().ok_or(errno::EPROTOTYPE)?;
         body.check_sender(socket)?;
-        let relay = Arc::new(Relay(socket.queue.clone()));
-        let relay = body.received.senders().register(Events::WRITABLE, relay);
-        let peer = Peer { socket: Arc::downgrade(target), _relay: relay };
-        let before = self.peer.lock().replace(peer);
-        drop(before);
+        self.set_peer(socket, Arc::downgrade(target), body.received.senders());
         Ok(())
+    }
+
+    /// Lets `socket`, whose body this is, be connected to `peer`, for whose room those in `senders` wait.
+    pub(super) fn set_peer(&self, socket: &UnixSocket, peer: Weak<UnixSocket>, senders: &WaitQueue) {
+        let relay = Arc::new(Relay(socket.queue.clone()));
+        let relay = senders.register(Events::WRITABLE, relay);
+        let before = self.peer.lock().replace(Peer { socket: peer, _relay: relay });
+        drop(before);
     }
 
     /// Dissolves the connection.

@@ -105,7 +105,8 @@ pub(super) fn bind_path(
     Ok(Arc::clone(made.inode()))
 }
 
-fn bind_inode(inode: &dyn Inode, socket: &Arc<UnixSocket>) {
+/// Lets `inode` stand for `socket`.
+pub(super) fn bind_inode(inode: &dyn Inode, socket: &Arc<UnixSocket>) {
     let bound = Arc::new(BoundSocket(Arc::downgrade(socket)));
     *inode.anchors().get_or_init().object.lock() = Some(bound);
 }

@@ -22,8 +22,8 @@ use crate::task::{Credentials, Pid};
 /// Who made a connection, or listened for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    pid: Pid,
-    credentials: Arc<Credentials>,
+    pub(super) pid: Pid,
+    pub(super) credentials: Arc<Credentials>,
 }
 
 impl Identity {
@@ -51,9 +51,9 @@ pub(crate) struct UnixSocket {
     /// Its name; the sockets of accepted connections share that of the listening one.
     pub(super) name: Arc<OnceLock<UnixAddress>>,
     /// The inode that is its name in a file system, if it was bound to one.
-    inode: OnceLock<Arc<dyn Inode>>,
+    pub(super) inode: OnceLock<Arc<dyn Inode>>,
     /// The table that its abstract name is in, if it was bound to one.
-    names: OnceLock<Names>,
+    pub(super) names: OnceLock<Names>,
     body: Body,
 }
 
@@ -70,15 +70,19 @@ impl UnixSocket {
     ///
     /// `ESOCKTNOSUPPORT` for types that unix sockets do not have.
     pub(crate) fn new(kind: SocketType) -> Result<Arc<Self>, Errno> {
-        Ok(Self::with_name(kind, Arc::default()))
+        Ok(Self::with_options(kind, Arc::default(), Arc::default()))
     }
 
     /// Makes the server's end of a connection that is made to `listening`.
     pub(super) fn accepted(listening: &Self) -> Arc<Self> {
-        Self::with_name(listening.kind, Arc::clone(&listening.name))
+        Self::with_options(listening.kind, Arc::clone(&listening.name), Arc::default())
     }
 
-    fn with_name(kind: SocketType, name: Arc<OnceLock<UnixAddress>>) -> Arc<Self> {
+    pub(super) fn with_options(
+        kind: SocketType,
+        name: Arc<OnceLock<UnixAddress>>,
+        options: Arc<SocketOptions>,
+    ) -> Arc<Self> {
         // As in Linux a raw unix socket is one for datagrams.
         let kind = if kind == SocketType::Raw { SocketType::Datagram } else { kind };
         let queue = WaitQueue::new();
@@ -87,7 +91,7 @@ impl UnixSocket {
             _ => Body::Stream(StreamBody::default()),
         };
         let (inode, names) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Self { kind, queue, options: Arc::default(), name, inode, names, body })
+        Arc::new(Self { kind, queue, options, name, inode, names, body })
     }
 
     /// Makes two sockets that are connected with each other (`socketpair(2)`).

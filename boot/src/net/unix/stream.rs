@@ -11,7 +11,7 @@
 //! What such a socket has become, it is for ever: after the other end is gone a connected one is still connected, to a
 //! channel that has ended.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::socket::Identity;
 use super::{UnixSocket, names};
@@ -45,6 +45,8 @@ pub(super) enum Role {
 pub(super) struct Connection {
     pub(super) sends: Arc<Channel>,
     pub(super) receives: Arc<Channel>,
+    /// The other end, while it is open.
+    pub(super) peer_socket: Weak<UnixSocket>,
     /// The name of the other end; it may get one later.
     peer_name: Arc<OnceLock<UnixAddress>>,
     /// Where an error of the other end is put.
@@ -155,6 +157,24 @@ impl Connection {
         self.peer_name.get().cloned().unwrap_or(UnixAddress::Unnamed)
     }
 
+    /// Makes the end of a connection to `peer`, who was `identity`.
+    pub(super) fn new(
+        sends: &Arc<Channel>,
+        receives: &Arc<Channel>,
+        peer: &Arc<UnixSocket>,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            sends: Arc::clone(sends),
+            receives: Arc::clone(receives),
+            peer_socket: Arc::downgrade(peer),
+            peer_name: Arc::clone(&peer.name),
+            peer_options: Arc::clone(&peer.options),
+            peer_queue: peer.queue.clone(),
+            peer: identity,
+        }
+    }
+
     fn poll(&self) -> Events {
         let (ends, is_refused) = (self.receives.is_closed(), self.sends.is_closed());
         let mut events = Events::empty();
@@ -172,26 +192,20 @@ impl Connection {
 ///
 /// `EISCONN` if one is connected, or listening.
 pub(super) fn join(
-    first: (&UnixSocket, &StreamBody, Identity),
-    second: (&UnixSocket, &StreamBody, Identity),
+    first: (&Arc<UnixSocket>, &StreamBody, Identity),
+    second: (&Arc<UnixSocket>, &StreamBody, Identity),
 ) -> Result<(), Errno> {
-    let framing = if first.0.kind == SocketType::Stream { Framing::Bytes } else { Framing::Packets };
-    let channel = |from: &UnixSocket, to: &UnixSocket| {
-        Arc::new(Channel::new(framing, &from.queue, &to.queue, Arc::clone(&from.options)))
-    };
     let (there, back) = (channel(first.0, second.0), channel(second.0, first.0));
-    let end = |sends: &Arc<Channel>, receives: &Arc<Channel>, peer: &UnixSocket, identity: Identity| {
-        Role::Connected(Connection {
-            sends: Arc::clone(sends),
-            receives: Arc::clone(receives),
-            peer_name: Arc::clone(&peer.name),
-            peer_options: Arc::clone(&peer.options),
-            peer_queue: peer.queue.clone(),
-            peer: identity,
-        })
-    };
-    first.1.role.set(end(&there, &back, second.0, second.2)).map_err(|_| errno::EISCONN)?;
-    second.1.role.set(end(&back, &there, first.0, first.2)).map_err(|_| errno::EISCONN)
+    let own = Connection::new(&there, &back, second.0, second.2);
+    let other = Connection::new(&back, &there, first.0, first.2);
+    first.1.role.set(Role::Connected(own)).map_err(|_| errno::EISCONN)?;
+    second.1.role.set(Role::Connected(other)).map_err(|_| errno::EISCONN)
+}
+
+/// Makes the channel of what `from` sends to `to`.
+pub(super) fn channel(from: &UnixSocket, to: &UnixSocket) -> Arc<Channel> {
+    let framing = if from.kind == SocketType::Stream { Framing::Bytes } else { Framing::Packets };
+    Arc::new(Channel::new(framing, &from.queue, &to.queue, Arc::clone(&from.options)))
 }
 
 /// Connects `socket` to the one that is bound to `address`, and waits for room in its backlog unless `is_non_blocking`.

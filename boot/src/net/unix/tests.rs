@@ -165,8 +165,8 @@ fn connections_wait_to_be_accepted() {
     let connect = |client: &Arc<UnixSocket>| {
         backlog.add(|| {
             let accepted = UnixSocket::accepted(&server);
-            let client_end = (&**client, client.stream().expect("as above"), Identity::for_test(8));
-            let server_end = (&*accepted, accepted.stream().expect("as above"), Identity::for_test(7));
+            let client_end = (client, client.stream().expect("as above"), Identity::for_test(8));
+            let server_end = (&accepted, accepted.stream().expect("as above"), Identity::for_test(7));
             stream::join(client_end, server_end)?;
             Ok(accepted)
         })
