@@ -35,7 +35,6 @@ pub(crate) mod channel;
 pub(crate) mod control_message;
 mod create;
 pub(crate) mod datagrams;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 pub(crate) mod image;
 pub(crate) mod inet;
 mod interface;

@@ -342,7 +342,7 @@ mod tests {
             (net::SO_RCVLOWAT, 7_i32.as_bytes()),
         ];
         for (name, value) in settings {
-            assert!(options.set(name, value).is_ok());
+            options.set(name, value).unwrap();
         }
         let image = options.to_image();
         let restored = SocketOptions::from_image(saved(&image));

@@ -9,9 +9,12 @@
 //! | [`endpoint`] | addresses: which are local, how IPv4 ones look to IPv6 sockets |
 //! | [`ports`] | who has which port |
 //! | [`tcp`], [`udp`] | the sockets |
+//! | [`image`] | their saved forms |
 //! | [`options`] | options of the levels of IP, IPv6 and TCP |
 
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+mod image;
 mod options;
 mod ports;
 mod tcp;

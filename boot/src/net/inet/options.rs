@@ -45,6 +45,9 @@ pub(super) struct InetOptions {
     values: Lock<BTreeMap<(u32, u32), i32>, { class::STREAM }>,
 }
 
+/// The saved form of [`InetOptions`]: level, name and value.
+pub(super) type InetOptionsImage = Vec<(u32, u32, i32)>;
+
 /// Returns the option that is a switch.
 fn switch_of(level: u32, name: u32) -> Option<Switches> {
     match (level, name) {
@@ -60,6 +63,17 @@ fn default_of(level: u32, name: u32) -> Result<i32, Fail> {
 }
 
 impl InetOptions {
+    /// Returns their saved form.
+    pub(super) fn to_image(&self) -> InetOptionsImage {
+        self.values.lock().iter().map(|((level, name), value)| (*level, *name, *value)).collect()
+    }
+
+    /// Makes options as they were saved; those that there are not any more are left out.
+    pub(super) fn from_image(image: InetOptionsImage) -> Self {
+        let known = image.into_iter().filter(|(level, name, _)| default_of(*level, *name).is_ok());
+        Self { values: Lock::new(known.map(|(level, name, value)| ((level, name), value)).collect()) }
+    }
+
     /// Returns the value of an option; those of `level` [`protocol::TCP`] are for TCP sockets only: the caller checks.
     pub(super) fn get(&self, options: &SocketOptions, level: u32, name: u32) -> Result<Vec<u8>, Fail> {
         let value = match switch_of(level, name) {

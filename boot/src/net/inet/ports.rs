@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 
 use cloister_sync::{Lock, class};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::error::Errno;
@@ -39,6 +40,14 @@ struct Entry<S> {
     switches: Switches,
     is_listening: bool,
     socket: Weak<S>,
+}
+
+/// The saved form of a [`Binding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BindingImage {
+    address: SocketAddr,
+    switches: Switches,
+    is_listening: bool,
 }
 
 /// A socket's hold of a port; it ends when this is dropped.
@@ -93,6 +102,14 @@ impl<S> Ports<S> {
         self.insert(&mut table, port, entry)
     }
 
+    /// Gives `socket` back the port that it had. (Those that share a port need not be able to get it in any order.)
+    pub(super) fn restore(self: &Arc<Self>, socket: Weak<S>, image: BindingImage) -> Binding<S> {
+        let BindingImage { address, switches, is_listening } = image;
+        let mut table = self.table.lock();
+        let entry = Entry { id: table.next_id, ip: address.ip(), switches, is_listening, socket };
+        self.insert(&mut table, address.port(), entry)
+    }
+
     fn insert(self: &Arc<Self>, table: &mut Table<S>, port: u16, entry: Entry<S>) -> Binding<S> {
         let binding =
             Binding { ports: Arc::clone(self), id: entry.id, address: SocketAddr::new(entry.ip, port) };
@@ -137,6 +154,19 @@ impl<S> Binding<S> {
             own.is_listening = true;
         }
         Ok(())
+    }
+}
+
+impl<S> Binding<S> {
+    /// Returns its saved form.
+    pub(super) fn to_image(&self) -> BindingImage {
+        let table = self.ports.table.lock();
+        let entry = table.entries(self.address.port()).iter().find(|entry| entry.id == self.id);
+        BindingImage {
+            address: self.address,
+            switches: entry.map_or(Switches::empty(), |entry| entry.switches),
+            is_listening: entry.is_some_and(|entry| entry.is_listening),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! refused at once; one that can is made at once, so `EINPROGRESS` is never seen.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::endpoint::{self, Version};
 use super::options::InetOptions;
@@ -25,29 +25,31 @@ use crate::task::Capabilities;
 /// A TCP socket.
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
-    version: Version,
-    queue: WaitQueue,
-    options: Arc<SocketOptions>,
-    inet_options: InetOptions,
+    pub(super) version: Version,
+    pub(super) queue: WaitQueue,
+    pub(super) options: Arc<SocketOptions>,
+    pub(super) inet_options: InetOptions,
     ports: Arc<Ports<Self>>,
-    binding: OnceLock<Binding<Self>>,
-    role: OnceLock<Role>,
+    pub(super) binding: OnceLock<Binding<Self>>,
+    pub(super) role: OnceLock<Role>,
 }
 
 /// What a socket has become.
 #[derive(Debug)]
-enum Role {
+pub(super) enum Role {
     Listening(Backlog<TcpSocket>),
     Connected(Connection),
 }
 
 /// One end of a connection.
 #[derive(Debug)]
-struct Connection {
-    sends: Arc<Channel>,
-    receives: Arc<Channel>,
-    local: SocketAddr,
-    peer: SocketAddr,
+pub(super) struct Connection {
+    pub(super) sends: Arc<Channel>,
+    pub(super) receives: Arc<Channel>,
+    pub(super) local: SocketAddr,
+    pub(super) peer: SocketAddr,
+    /// The other end, while it is open.
+    pub(super) peer_socket: Weak<TcpSocket>,
     /// Where an error of the other end is put.
     peer_options: Arc<SocketOptions>,
     peer_queue: WaitQueue,
@@ -56,22 +58,27 @@ struct Connection {
 impl TcpSocket {
     /// Makes a socket that is not connected.
     pub(crate) fn new(version: Version, ports: &Arc<Ports<Self>>) -> Arc<Self> {
-        Self::with_options(version, ports, Arc::default())
+        Self::with_options(version, ports, Arc::default(), InetOptions::default())
     }
 
-    fn with_options(version: Version, ports: &Arc<Ports<Self>>, options: Arc<SocketOptions>) -> Arc<Self> {
+    pub(super) fn with_options(
+        version: Version,
+        ports: &Arc<Ports<Self>>,
+        options: Arc<SocketOptions>,
+        inet_options: InetOptions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             version,
             queue: WaitQueue::new(),
             options,
-            inet_options: InetOptions::default(),
+            inet_options,
             ports: Arc::clone(ports),
             binding: OnceLock::new(),
             role: OnceLock::new(),
         })
     }
 
-    fn connection(&self) -> Option<&Connection> {
+    pub(super) fn connection(&self) -> Option<&Connection> {
         match self.role.get() {
             Some(Role::Connected(connection)) => Some(connection),
             _ => None,
@@ -138,38 +145,14 @@ impl TcpSocket {
         let bound = self.binding.get().map_or(to, |binding| binding.address);
         let ip = if bound.ip().is_unspecified() { endpoint::source_for(to.ip()) } else { bound.ip() };
         let local = SocketAddr::new(ip, bound.port());
-        let accepted = Self::with_options(server.version, &self.ports, Arc::new(server.options.inherit()));
+        let options = Arc::new(server.options.inherit());
+        let accepted = Self::with_options(server.version, &self.ports, options, InetOptions::default());
         let share = self.ports.share(server_binding, Arc::downgrade(&accepted), to.ip());
         let _ = accepted.binding.set(share);
         let connect = || {
-            let there = Arc::new(Channel::new(
-                Framing::Bytes,
-                &self.queue,
-                &accepted.queue,
-                Arc::clone(&self.options),
-            ));
-            let back = Arc::new(Channel::new(
-                Framing::Bytes,
-                &accepted.queue,
-                &self.queue,
-                Arc::clone(&accepted.options),
-            ));
-            let own = Connection {
-                sends: Arc::clone(&there),
-                receives: Arc::clone(&back),
-                local,
-                peer: to,
-                peer_options: Arc::clone(&accepted.options),
-                peer_queue: accepted.queue.clone(),
-            };
-            let other = Connection {
-                sends: back,
-                receives: there,
-                local: to,
-                peer: local,
-                peer_options: Arc::clone(&self.options),
-                peer_queue: self.queue.clone(),
-            };
+            let (there, back) = (channel(self, &accepted), channel(&accepted, self));
+            let own = Connection::new((&there, &back), (local, to), &accepted);
+            let other = Connection::new((&back, &there), (to, local), self);
             self.role.set(Role::Connected(own)).map_err(|_| errno::EISCONN)?;
             let _ = accepted.role.set(Role::Connected(other));
             Ok(Arc::clone(&accepted))
@@ -201,7 +184,30 @@ impl Drop for TcpSocket {
     }
 }
 
+/// Makes the channel of what `from` sends to `to`.
+pub(super) fn channel(from: &TcpSocket, to: &TcpSocket) -> Arc<Channel> {
+    Arc::new(Channel::new(Framing::Bytes, &from.queue, &to.queue, Arc::clone(&from.options)))
+}
+
 impl Connection {
+    /// Makes the end of a connection to `other`, by the channel it sends to and that it receives from, and its own and
+    /// the other's address.
+    pub(super) fn new(
+        (sends, receives): (&Arc<Channel>, &Arc<Channel>),
+        (local, peer): (SocketAddr, SocketAddr),
+        other: &Arc<TcpSocket>,
+    ) -> Self {
+        Self {
+            sends: Arc::clone(sends),
+            receives: Arc::clone(receives),
+            local,
+            peer,
+            peer_socket: Arc::downgrade(other),
+            peer_options: Arc::clone(&other.options),
+            peer_queue: other.queue.clone(),
+        }
+    }
+
     /// The end of the other side's stream is no hang-up as long as this side's is open.
     fn poll(&self) -> Events {
         let ends = self.receives.is_closed();

@@ -25,26 +25,35 @@ const MAX_DATAGRAM: usize = 65507;
 /// A UDP socket.
 #[derive(Debug)]
 pub(crate) struct UdpSocket {
-    version: Version,
+    pub(super) version: Version,
     queue: WaitQueue,
-    options: Arc<SocketOptions>,
-    inet_options: InetOptions,
+    pub(super) options: Arc<SocketOptions>,
+    pub(super) inet_options: InetOptions,
     ports: Arc<Ports<Self>>,
-    binding: OnceLock<Binding<Self>>,
-    peer: Lock<Option<SocketAddr>, { class::SOCKET }>,
-    received: Datagrams,
+    pub(super) binding: OnceLock<Binding<Self>>,
+    pub(super) peer: Lock<Option<SocketAddr>, { class::SOCKET }>,
+    pub(super) received: Datagrams,
 }
 
 impl UdpSocket {
     /// Makes a socket.
     pub(crate) fn new(version: Version, ports: &Arc<Ports<Self>>) -> Arc<Self> {
+        Self::with_options(version, ports, SocketOptions::default(), InetOptions::default())
+    }
+
+    pub(super) fn with_options(
+        version: Version,
+        ports: &Arc<Ports<Self>>,
+        options: SocketOptions,
+        inet_options: InetOptions,
+    ) -> Arc<Self> {
         let queue = WaitQueue::new();
         Arc::new(Self {
             version,
             received: Datagrams::new(queue.clone()),
             queue,
-            options: Arc::default(),
-            inet_options: InetOptions::default(),
+            options: Arc::new(options),
+            inet_options,
             ports: Arc::clone(ports),
             binding: OnceLock::new(),
             peer: Lock::new(None),

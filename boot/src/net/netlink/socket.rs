@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cloister_abi::net;
+use serde::{Deserialize, Serialize};
 
 use super::{message, route};
 use crate::context::SyscallCx;
@@ -12,6 +13,8 @@ use crate::event::{Events, WaitQueue};
 use crate::fs::Sink;
 use crate::net::channel::Take;
 use crate::net::datagrams::{Datagram, Datagrams, Limits};
+use crate::net::image::{DatagramsImage, Files};
+use crate::net::options::SocketOptionsImage;
 use crate::net::socket::Shutdown;
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType, Ucred};
 use crate::prelude::errno;
@@ -34,7 +37,49 @@ pub(crate) struct NetlinkSocket {
     received: Datagrams,
 }
 
+/// The saved form of a [`NetlinkSocket`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetlinkSocketImage {
+    kind: SocketType,
+    options: SocketOptionsImage,
+    port: u32,
+    groups: u32,
+    received: DatagramsImage,
+}
+
 impl NetlinkSocket {
+    /// Returns its saved form.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+    pub(crate) fn to_image(&self) -> NetlinkSocketImage {
+        NetlinkSocketImage {
+            kind: self.kind,
+            options: self.options.to_image(),
+            port: self.port.load(Ordering::Relaxed),
+            groups: self.groups.load(Ordering::Relaxed),
+            received: self.received.to_image(),
+        }
+    }
+
+    /// Makes a socket as it was saved.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if an answer has descriptors that `files` does not know.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+    pub(crate) fn from_image(image: NetlinkSocketImage, files: Files<'_>) -> Result<Arc<Self>, Errno> {
+        let queue = WaitQueue::new();
+        let received = Datagrams::new(queue.clone());
+        received.restore(image.received, files)?;
+        Ok(Arc::new(Self {
+            kind: image.kind,
+            queue,
+            options: Arc::new(SocketOptions::from_image(image.options)),
+            port: AtomicU32::new(image.port),
+            groups: AtomicU32::new(image.groups),
+            received,
+        }))
+    }
+
     /// Makes a socket of a task of the process `process`.
     pub(crate) fn new(kind: SocketType, process: i32) -> Arc<Self> {
         let queue = WaitQueue::new();
@@ -164,5 +209,37 @@ fn check_kernel(address: &SocketAddress) -> Result<(), Fail> {
         SocketAddress::Netlink(0, _) => Ok(()),
         SocketAddress::Netlink(..) => Err(fail(errno::ECONNREFUSED, "nobody has this port")),
         _ => Err(fail(errno::EINVAL, "not a netlink address")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::InFlight;
+    use crate::testing::saved;
+
+    #[test]
+    fn an_image_brings_a_socket_and_its_answers_back() {
+        let socket = NetlinkSocket::new(SocketType::Raw, 42);
+        socket.groups.store(5, Ordering::Relaxed);
+        let datagram = Datagram {
+            bytes: (*b"answer").into(),
+            from: SocketAddress::Netlink(0, 0),
+            credentials: Ucred::default(),
+            ancillary: None,
+        };
+        let limits = Limits { datagrams: 9, bytes: 9000 };
+        socket.received.push(datagram, limits).map_err(|(errno, _)| errno).expect("there is room");
+        let image = saved(&socket.to_image());
+        let files = Files { file_of: &|_| None, in_flight: &Arc::<InFlight>::default() };
+        let restored = NetlinkSocket::from_image(image.clone(), files).expect("the image is sound");
+        assert_eq!(restored.to_image(), image);
+        assert_eq!(
+            (restored.kind(), restored.local_address()),
+            (SocketType::Raw, SocketAddress::Netlink(42, 5))
+        );
+        let mut bytes = [0; 6];
+        restored.receive(&mut bytes.as_mut_slice(), Take::Remove).expect("there is an answer");
+        assert_eq!(&bytes, b"answer");
     }
 }

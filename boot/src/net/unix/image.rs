@@ -352,7 +352,7 @@ mod tests {
         let (before, server) = (Names::default(), UnixSocket::new(SocketType::Stream).unwrap());
         server.bind_abstract(&before, Some(b"name")).expect("the name is free");
         let body = server.stream().expect("it is one for connections");
-        assert!(body.listen(&server.queue, Identity::for_test(7), 0).is_ok());
+        body.listen(&server.queue, Identity::for_test(7), 0).unwrap();
         let (client, accepted) =
             (UnixSocket::new(SocketType::Stream).unwrap(), UnixSocket::accepted(&server));
         let connect = || {
