@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Terminal;
 use super::terminal::is_same;
+use crate::error::Errno;
+use crate::prelude::errno;
 use crate::task::Pid;
 
 /// Which terminal controls which session (`credentials(7)`, "Process groups and sessions"): a part of the process tree, under
@@ -22,6 +26,21 @@ struct Controlled {
     foreground: Pid,
 }
 
+/// The saved form of [`Sessions`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionsImage {
+    controlled: Vec<ControlledImage>,
+}
+
+/// The saved form of a session that a terminal controls, or controlled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ControlledImage {
+    session: Pid,
+    /// The id of the terminal in the snapshot; `None` once it was hung up.
+    terminal: Option<u64>,
+    foreground: Pid,
+}
+
 /// What a session leaves behind when its leader ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Left {
@@ -32,6 +51,41 @@ pub(super) struct Left {
 }
 
 impl Sessions {
+    /// Returns the saved form; `id_of` tells the ids of terminals.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+    pub(crate) fn to_image(&self, id_of: impl Fn(&Arc<dyn Terminal>) -> u64) -> SessionsImage {
+        let controlled = self.controlled.iter().map(|(session, it)| ControlledImage {
+            session: *session,
+            terminal: it.terminal.as_ref().map(&id_of),
+            foreground: it.foreground,
+        });
+        SessionsImage { controlled: controlled.collect() }
+    }
+
+    /// Brings back what was saved; `terminal_of` finds terminals by their ids.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if a terminal is not there, or controls two sessions.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+    pub(crate) fn from_image(
+        image: SessionsImage,
+        terminal_of: impl Fn(u64) -> Option<Arc<dyn Terminal>>,
+    ) -> Result<Self, Errno> {
+        let mut sessions = Self::default();
+        for ControlledImage { session, terminal, foreground } in image.controlled {
+            let terminal = match terminal {
+                Some(id) => Some(terminal_of(id).ok_or(errno::EINVAL)?),
+                None => None,
+            };
+            if terminal.as_ref().is_some_and(|terminal| sessions.session_of(terminal).is_some()) {
+                return Err(errno::EINVAL);
+            }
+            sessions.controlled.insert(session, Controlled { terminal, foreground });
+        }
+        Ok(sessions)
+    }
+
     /// Makes `terminal` control `session`, with `foreground` in the foreground.
     pub(crate) fn control(&mut self, session: Pid, foreground: Pid, terminal: Arc<dyn Terminal>) {
         self.controlled.insert(session, Controlled { terminal: Some(terminal), foreground });
@@ -87,7 +141,7 @@ mod tests {
     use super::*;
     use crate::error::{Fail, fail};
     use crate::fs::{FileOps, OpenFlags};
-    use crate::prelude::errno;
+    use crate::testing::saved;
 
     #[derive(Debug)]
     struct Named(u32);
@@ -119,5 +173,27 @@ mod tests {
         assert_eq!((sessions.foreground(10), sessions.session_of(&a)), (None, None));
         assert_eq!(sessions.release(10), Some(Left { foreground: 11, was_hung_up: true }));
         assert_eq!(sessions.release(10), None);
+    }
+
+    #[test]
+    fn an_image_brings_back_who_controls_what() {
+        let terminals: [Arc<dyn Terminal>; 2] = [Arc::new(Named(1)), Arc::new(Named(2))];
+        let [a, b] = &terminals;
+        let mut sessions = Sessions::default();
+        sessions.control(10, 11, Arc::clone(a));
+        sessions.control(20, 20, Arc::clone(b));
+        sessions.hang_up(20);
+        let id_of = |terminal: &Arc<dyn Terminal>| terminal.device().map_or(0, |(_, minor)| minor.into());
+        let image = saved(&sessions.to_image(id_of));
+        let of = |id: u64| terminals.get(usize::try_from(id).ok()?.checked_sub(1)?).cloned();
+        let mut restored = Sessions::from_image(image.clone(), of).unwrap();
+        assert_eq!(restored.to_image(id_of), image);
+        assert!(restored.is_controlled_by(10, a));
+        assert_eq!((restored.foreground(10), restored.session_of(b)), (Some(11), None));
+        assert_eq!(restored.release(20), Some(Left { foreground: 20, was_hung_up: true }));
+        assert_eq!(Sessions::from_image(image.clone(), |_| None).err(), Some(errno::EINVAL));
+        let mut twice = image;
+        twice.controlled[1].terminal = Some(1);
+        assert_eq!(Sessions::from_image(twice, of).err(), Some(errno::EINVAL));
     }
 }

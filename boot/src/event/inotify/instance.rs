@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use cloister_abi::ioctl;
-use cloister_sync::{Lock, class};
+use cloister_sync::{Lock, LockGuard, class};
 
 use super::queue::{EventQueue, Queued, WatchMask};
 use super::watch::Watch;
@@ -39,6 +39,8 @@ struct State {
     watches: BTreeMap<i32, Arc<Watch>>,
     last_descriptor: i32,
 }
+
+type StateGuard<'a> = LockGuard<'a, State>;
 
 impl Inner {
     /// Queues an event.
@@ -80,13 +82,48 @@ impl Inotify {
         }
         let descriptor = state.last_descriptor.checked_add(1).ok_or(errno::ENOSPC)?;
         state.last_descriptor = descriptor;
+        self.add(state, descriptor, dentry, mask);
+        Ok(descriptor)
+    }
+
+    fn add(&self, mut state: StateGuard<'_>, descriptor: i32, dentry: &Arc<Dentry>, mask: WatchMask) {
         let instance = Arc::downgrade(&self.inner);
         let watch = Arc::new(Watch::new(descriptor, instance, Arc::clone(dentry), mask));
         state.watches.insert(descriptor, Arc::clone(&watch));
         drop(state);
         let watcher: Arc<dyn Watcher> = watch;
-        inode.anchors().get_or_init().watches.add(Arc::downgrade(&watcher));
-        Ok(descriptor)
+        dentry.inode().anchors().get_or_init().watches.add(Arc::downgrade(&watcher));
+    }
+
+    /// Makes an instance with events that were not read yet, and no watches.
+    pub(super) fn with_events(events: EventQueue, last_descriptor: i32) -> Self {
+        let state = State { events, watches: BTreeMap::new(), last_descriptor };
+        Self { inner: Arc::new(Inner { state: Lock::new(state), queue: WaitQueue::new() }) }
+    }
+
+    /// Returns the events that were not read yet, the watches, and the last descriptor.
+    pub(super) fn saved_parts(&self) -> (Vec<Queued>, Vec<Arc<Watch>>, i32) {
+        let state = self.inner.state.lock();
+        (state.events.to_vec(), state.watches.values().cloned().collect(), state.last_descriptor)
+    }
+
+    /// Adds a watch with the descriptor that it had.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if another has that, or there are too many.
+    pub(super) fn restore_watch(
+        &self,
+        descriptor: i32,
+        dentry: &Arc<Dentry>,
+        mask: WatchMask,
+    ) -> Result<(), Errno> {
+        let state = self.inner.state.lock();
+        if state.watches.contains_key(&descriptor) || state.watches.len() >= MAX_WATCHES {
+            return Err(errno::EINVAL);
+        }
+        self.add(state, descriptor, dentry, mask);
+        Ok(())
     }
 
     /// Removes a watch.

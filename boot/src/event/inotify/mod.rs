@@ -6,7 +6,13 @@
 //! # Locking
 //!
 //! One lock for each instance, [`class::STREAM`](cloister_sync::class::STREAM). Watches are dropped without it.
+//!
+//! # Snapshot
+//!
+//! [`image::InotifyImage`] holds what was not read yet, and the watches with the names that they were made by.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+mod image;
 mod instance;
 mod queue;
 mod watch;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bitflags::bitflags;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Errno;
 use crate::fs::Sink;
@@ -41,7 +42,7 @@ const MAX_EVENTS: usize = 16384;
 const HEADER_BYTES: usize = 16;
 
 /// An event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Queued {
     pub(super) watch: i32,
     pub(super) mask: u32,
@@ -76,7 +77,20 @@ impl Queued {
     }
 }
 
+impl From<Vec<Queued>> for EventQueue {
+    /// Queues events that were saved.
+    fn from(events: Vec<Queued>) -> Self {
+        let bytes = events.iter().map(Queued::len).sum();
+        Self { list: events.into(), bytes }
+    }
+}
+
 impl EventQueue {
+    /// Returns the events, to be saved.
+    pub(super) fn to_vec(&self) -> Vec<Queued> {
+        self.list.iter().cloned().collect()
+    }
+
     /// Appends an event; the same one twice in a row is one. If there are too many, one that tells so.
     pub(super) fn push(&mut self, event: Queued) {
         if self.list.back() == Some(&event) {

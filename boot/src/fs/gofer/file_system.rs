@@ -9,6 +9,7 @@ use cloister_9p::client::{Fid, Found};
 use cloister_9p::{Attr, Client, ClientError};
 use cloister_sync::{Lock, class};
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::GoferInode;
 use super::attributes::FileId;
@@ -18,7 +19,7 @@ use crate::fs::{FileSystem, FileSystemStatistics, NameCache, new_device_number};
 use crate::prelude::{errno, uapi};
 
 /// Whether what the gofer told stays true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Trust {
     /// All changes go through this kernel (`--file-access=exclusive`).
     Exclusive,
@@ -65,12 +66,21 @@ impl GoferFs {
     ///
     /// The connection's and the gofer's.
     pub(crate) fn connect(socket: OwnedFd, trust: Trust) -> Result<Arc<Self>, ClientError> {
+        Self::connect_as(socket, trust, new_device_number())
+    }
+
+    /// As [`GoferFs::connect`], with this device number.
+    pub(super) fn connect_as(
+        socket: OwnedFd,
+        trust: Trust,
+        device: (u32, u32),
+    ) -> Result<Arc<Self>, ClientError> {
         let mut client = Client::connect(socket)?;
         let root_fid = client.attach(b"", 0)?;
         let root_attr = client.getattr(root_fid)?;
         Ok(Arc::new(Self {
             trust,
-            device: new_device_number(),
+            device,
             client: Lock::new(client),
             inodes: Lock::default(),
             renames: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use crate::fs::{Anchors, FileKind};
 #[derive(Debug)]
 pub(crate) struct GoferInode {
     pub(super) file_system: Arc<GoferFs>,
-    id: FileId,
+    pub(super) id: FileId,
     pub(super) kind: FileKind,
     pub(super) state: Lock<State, { class::INODE }>,
     /// Held over a write to the end of the file.

@@ -13,12 +13,19 @@
 //! inode meanwhile. [`class::INODE`](cloister_sync::class::INODE) protects what an inode knows.
 //! [`class::RELEASED`](cloister_sync::class::RELEASED) protects the table of inodes and what waits to be given back to the
 //! gofer, so that an inode can be dropped anywhere.
+//!
+//! # Snapshot
+//!
+//! The files are the host's own and are not saved. A [`image::GoferInodeImage`] holds by which names a file is found
+//! behind the gofer of another sandbox, and what it must still be: that it is not, is an error.
 
 mod attributes;
 mod directory;
 mod file;
 mod file_system;
 mod handles;
+#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+mod image;
 mod inode;
 mod ops;
 

@@ -1,6 +1,7 @@
 //! Tests against a real gofer that runs on a thread.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::rc::Rc;
@@ -24,30 +25,23 @@ use crate::fs::{
 use crate::prelude::errno;
 
 /// A folder, a gofer that serves it, and the file system. Fields are dropped in this order.
-struct Fixture {
-    root: Arc<GoferInode>,
+pub(super) struct Fixture {
+    pub(super) root: Arc<GoferInode>,
     file_system: Arc<GoferFs>,
     server: Option<JoinHandle<()>>,
     folder: TempDir,
 }
 
 impl Fixture {
-    fn new(trust: Trust) -> Self {
+    pub(super) fn new(trust: Trust) -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        let path = folder.path().to_owned();
-        let server = std::thread::spawn(move || {
-            let mut server = Server::default();
-            server.add_connection(theirs, Rc::new(Tree::open(&path, Access::ReadWrite).unwrap()));
-            server.run().unwrap();
-        });
-        let file_system = GoferFs::connect(ours, trust).unwrap();
+        let (connection, server) = serve(folder.path());
+        let file_system = GoferFs::connect(connection, trust).unwrap();
         let root = file_system.root().unwrap();
         Self { root, file_system, server: Some(server), folder }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
@@ -55,6 +49,19 @@ impl Fixture {
         self.root.create(name, &new(NewInodeKind::Regular)).unwrap();
         self.root.find(name).unwrap()
     }
+}
+
+/// Serves a folder on a thread, until the connection ends.
+pub(super) fn serve(folder: &Path) -> (OwnedFd, JoinHandle<()>) {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    let path = folder.to_owned();
+    let server = std::thread::spawn(move || {
+        let mut server = Server::default();
+        server.add_connection(theirs, Rc::new(Tree::open(&path, Access::ReadWrite).unwrap()));
+        server.run().unwrap();
+    });
+    (ours, server)
 }
 
 fn new(kind: NewInodeKind) -> NewInode {

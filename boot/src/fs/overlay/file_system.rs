@@ -10,7 +10,7 @@ use super::OverlayInode;
 use crate::error::Errno;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{FileSystem, FileSystemStatistics, Inode, NameCache, new_device_number};
-use crate::prelude::uapi;
+use crate::prelude::{errno, uapi};
 
 /// The numbers of objects that were made here start at this, far from those of the lower layer.
 const FIRST_NUMBER: u64 = 1 << 62;
@@ -48,14 +48,48 @@ impl Key {
 impl OverlayFs {
     /// Makes an overlay above the tree `lower`, and returns its root. `options` bound what it holds.
     pub(crate) fn new_root(lower: Arc<dyn Inode>, options: TmpfsOptions) -> Result<Arc<OverlayInode>, Errno> {
-        let file_system = Arc::new(Self {
-            device: new_device_number(),
-            upper: Tmpfs::new(options),
-            lower: lower.file_system(),
-            next_number: AtomicU64::new(FIRST_NUMBER),
-            objects: Lock::default(),
-        });
-        file_system.object(lower)
+        let (device, upper) = (new_device_number(), Tmpfs::new(options));
+        Self::with_upper(device, upper, lower.file_system(), FIRST_NUMBER).object(lower)
+    }
+
+    /// Makes an overlay above `lower` without objects, whose next object has the number `next_number`.
+    pub(super) fn with_upper(
+        device: (u32, u32),
+        upper: Arc<Tmpfs>,
+        lower: Arc<dyn FileSystem>,
+        next_number: u64,
+    ) -> Arc<Self> {
+        let next_number = AtomicU64::new(next_number);
+        Arc::new(Self { device, upper, lower, next_number, objects: Lock::default() })
+    }
+
+    /// Returns the number of the next new object.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number.load(Ordering::Relaxed)
+    }
+
+    /// Returns the objects that are kept because they were changed.
+    pub(super) fn changed(&self) -> Vec<Arc<OverlayInode>> {
+        self.objects.lock().changed.values().cloned().collect()
+    }
+
+    /// Returns whether an object is kept because it was changed.
+    pub(super) fn is_pinned(&self, key: Key) -> bool {
+        self.objects.lock().changed.contains_key(&key)
+    }
+
+    /// Lets `object`, which was saved, stand for its lower inode.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if another one does.
+    pub(super) fn restore_object(&self, key: Key, object: &Arc<OverlayInode>) -> Result<(), Errno> {
+        let mut objects = self.objects.lock();
+        if objects.known.get(&key).is_some_and(|known| known.strong_count() > 0) {
+            return Err(errno::EINVAL);
+        }
+        objects.known.insert(key, Arc::downgrade(object));
+        Ok(())
     }
 
     /// Returns the number of a new object.

@@ -23,7 +23,7 @@ use crate::task::Task;
 pub(crate) struct OverlayInode {
     pub(super) file_system: Arc<OverlayFs>,
     kind: FileKind,
-    number: u64,
+    pub(super) number: u64,
     /// What it was before this overlay; `None` for what was made here.
     pub(super) lower: Option<Arc<dyn Inode>>,
     pub(super) state: Lock<State, { class::UPPER_INODE }>,
@@ -67,6 +67,24 @@ impl OverlayInode {
             state: Lock::new(State { upper: Some(upper), links, names: Names::default() }),
             anchors: Anchors::default(),
         }))
+    }
+
+    /// Makes an object as it was saved, but for its names.
+    pub(super) fn with_parts(
+        file_system: &Arc<OverlayFs>,
+        kind: FileKind,
+        number: u64,
+        lower: Option<Arc<dyn Inode>>,
+        (upper, links): (Option<Arc<TmpfsInode>>, u32),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            file_system: Arc::clone(file_system),
+            kind,
+            number,
+            lower,
+            state: Lock::new(State { upper, links, names: Names::default() }),
+            anchors: Anchors::default(),
+        })
     }
 
     /// Returns the object of this file system that `inode` is.

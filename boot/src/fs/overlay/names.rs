@@ -29,6 +29,16 @@ pub(super) enum Name {
 }
 
 impl Names {
+    /// Returns all names that differ, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Name)> {
+        self.changed.iter().map(|(name, what)| (&**name, what))
+    }
+
+    /// Lets a name differ that did so when it was saved.
+    pub(super) fn restore(&mut self, name: Box<[u8]>, what: Name) {
+        self.changed.insert(name, what);
+    }
+
     /// Returns what has become of a name; `None` if it is as below.
     pub(super) fn get(&self, name: &[u8]) -> Option<&Name> {
         self.changed.get(name)

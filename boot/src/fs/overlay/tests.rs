@@ -7,12 +7,12 @@ use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{AttributeChange, FileKind, Inode, NewInode, NewInodeKind, RenameMode};
 use crate::prelude::errno;
 
-fn new(kind: NewInodeKind) -> NewInode {
+pub(super) fn new(kind: NewInodeKind) -> NewInode {
     NewInode { kind, permissions: 0o644, uid: 0, gid: 0 }
 }
 
 /// A lower tree: `a` (a file), `link` (another name of it), `d/x`, `d/y`, `e` (an empty directory).
-fn lower() -> Arc<dyn Inode> {
+pub(super) fn lower() -> Arc<dyn Inode> {
     let root = Tmpfs::new_root(TmpfsOptions::default());
     let a = root.create(b"a", &new(NewInodeKind::Regular)).unwrap();
     write(&a, b"lower");
@@ -24,11 +24,11 @@ fn lower() -> Arc<dyn Inode> {
     root
 }
 
-fn overlay(lower: &Arc<dyn Inode>) -> Arc<OverlayInode> {
+pub(super) fn overlay(lower: &Arc<dyn Inode>) -> Arc<OverlayInode> {
     OverlayFs::new_root(Arc::clone(lower), TmpfsOptions::default()).unwrap()
 }
 
-fn write(inode: &Arc<dyn Inode>, mut bytes: &[u8]) {
+pub(super) fn write(inode: &Arc<dyn Inode>, mut bytes: &[u8]) {
     let inode: Arc<dyn std::any::Any + Send + Sync> = Arc::clone(inode) as Arc<_>;
     let file = match Arc::clone(&inode).downcast::<OverlayInode>() {
         Ok(overlay) => overlay.upper().unwrap(),
@@ -37,7 +37,7 @@ fn write(inode: &Arc<dyn Inode>, mut bytes: &[u8]) {
     file.write(Some(0), &mut bytes).unwrap();
 }
 
-fn read(inode: &Arc<dyn Inode>) -> Vec<u8> {
+pub(super) fn read(inode: &Arc<dyn Inode>) -> Vec<u8> {
     let inode: Arc<dyn std::any::Any + Send + Sync> = Arc::clone(inode) as Arc<_>;
     let overlay = inode.downcast::<OverlayInode>().unwrap();
     let host = overlay.upper().unwrap().host_file().unwrap();
@@ -47,7 +47,7 @@ fn read(inode: &Arc<dyn Inode>) -> Vec<u8> {
     bytes
 }
 
-fn has(directory: &dyn Inode, name: &[u8]) -> bool {
+pub(super) fn has(directory: &dyn Inode, name: &[u8]) -> bool {
     match directory.lookup(name) {
         Ok(_) => true,
         Err(errno::ENOENT) => false,

@@ -1,6 +1,6 @@
 //! The saved form of a tmpfs: every inode by its number, with its contents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ use crate::prelude::errno;
 pub(crate) struct TmpfsImage {
     options: TmpfsOptions,
     next_inode: u64,
-    root: u64,
+    /// The upper layer of an overlay has none: it holds inodes without names.
+    root: Option<u64>,
     inodes: Vec<InodeImage>,
 }
 
@@ -47,8 +48,10 @@ enum BodyImage {
 /// A tmpfs as it was brought back.
 #[derive(Debug)]
 pub(crate) struct Restored {
+    /// The file system.
+    pub(crate) file_system: Arc<Tmpfs>,
     /// Its root.
-    pub(crate) root: Arc<TmpfsInode>,
+    pub(crate) root: Option<Arc<TmpfsInode>>,
     /// All inodes by their numbers, so that open files without names find theirs.
     pub(crate) inodes: BTreeMap<u64, Arc<TmpfsInode>>,
 }
@@ -60,9 +63,22 @@ impl TmpfsImage {
     ///
     /// The host's, if the contents of a file can't be read.
     pub(crate) fn of(root: &Arc<TmpfsInode>, unnamed: &[Arc<TmpfsInode>]) -> Result<Self, Errno> {
+        let mut inodes = unnamed.to_vec();
+        inodes.push(Arc::clone(root));
+        Self::of_inodes(root.tmpfs(), Some(root.number()), inodes)
+    }
+
+    /// Saves `rest` and the trees below, of a file system whose root is the inode `root`.
+    ///
+    /// # Errors
+    ///
+    /// As [`TmpfsImage::of`].
+    pub(crate) fn of_inodes(
+        file_system: &Tmpfs,
+        root: Option<u64>,
+        mut rest: Vec<Arc<TmpfsInode>>,
+    ) -> Result<Self, Errno> {
         let mut images = BTreeMap::new();
-        let mut rest = unnamed.to_vec();
-        rest.push(Arc::clone(root));
         // A loop in place of the recursion: the guest decides how deep its directories are.
         while let Some(inode) = rest.pop() {
             if images.contains_key(&inode.number()) {
@@ -72,11 +88,10 @@ impl TmpfsImage {
             images.insert(inode.number(), image);
             rest.extend(children);
         }
-        let file_system = root.tmpfs();
         Ok(Self {
             options: file_system.options(),
             next_inode: file_system.next_inode(),
-            root: root.number(),
+            root,
             inodes: images.into_values().collect(),
         })
     }
@@ -95,7 +110,7 @@ impl TmpfsImage {
             directories.extend(entries.map(|entries| (Arc::clone(&inode), entries)));
             inodes.insert(inode.number(), inode);
         }
-        let mut has_parent = std::collections::BTreeSet::from([self.root]);
+        let mut has_parent: BTreeSet<_> = self.root.into_iter().collect();
         for (directory, entries) in directories {
             directory.restore_entries(entries, |number| {
                 let child: &Arc<TmpfsInode> = inodes.get(&number)?;
@@ -103,8 +118,14 @@ impl TmpfsImage {
                 (!child.is_directory() || has_parent.insert(number)).then(|| Arc::clone(child))
             })?;
         }
-        let root = inodes.get(&self.root).filter(|root| root.is_directory()).cloned();
-        Ok(Restored { root: root.ok_or(errno::EINVAL)?, inodes })
+        let root = match self.root {
+            Some(root) => {
+                let root = inodes.get(&root).filter(|root| root.is_directory()).cloned();
+                Some(root.ok_or(errno::EINVAL)?)
+            }
+            None => None,
+        };
+        Ok(Restored { file_system, root, inodes })
     }
 }
 
@@ -203,11 +224,12 @@ mod tests {
 
         let image = TmpfsImage::of(&root, std::slice::from_ref(&open)).unwrap();
         let restored = image.clone().restore().unwrap();
-        assert_eq!(TmpfsImage::of(&restored.root, &[restored.inodes[&open.number()].clone()]), Ok(image));
-        let small = restored.root.child(b"d").unwrap().child(b"small").unwrap();
-        assert!(Arc::ptr_eq(&small, &restored.root.child(b"again").unwrap()));
+        let root = restored.root.clone().unwrap();
+        assert_eq!(TmpfsImage::of(&root, &[restored.inodes[&open.number()].clone()]), Ok(image));
+        let small = root.child(b"d").unwrap().child(b"small").unwrap();
+        assert!(Arc::ptr_eq(&small, &root.child(b"again").unwrap()));
         assert_eq!(small.attributes(), file.attributes());
-        let far = restored.root.child(b"d").unwrap().child(b"sparse").unwrap().attributes().unwrap();
+        let far = root.child(b"d").unwrap().child(b"sparse").unwrap().attributes().unwrap();
         assert_eq!((far.size, far.blocks), ((10 << 20) + 3, 8));
         small.set_attributes(&AttributeChange::default()).unwrap();
     }
@@ -219,7 +241,7 @@ mod tests {
         let good = TmpfsImage::of(&root, &[]).unwrap();
         let without_child = TmpfsImage { inodes: good.inodes[..1].to_vec(), ..good.clone() };
         assert_eq!(without_child.restore().map(drop), Err(errno::EINVAL));
-        let without_root = TmpfsImage { root: 99, ..good };
+        let without_root = TmpfsImage { root: Some(99), ..good };
         assert_eq!(without_root.restore().map(drop), Err(errno::EINVAL));
     }
 }

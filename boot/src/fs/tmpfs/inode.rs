@@ -86,7 +86,7 @@ impl TmpfsInode {
     }
 
     /// Returns its number.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 

@@ -20,5 +20,6 @@ mod state;
 mod xattrs;
 
 pub(crate) use file_system::{Tmpfs, TmpfsOptions};
+pub(crate) use image::TmpfsImage;
 pub(crate) use inode::TmpfsInode;
 pub(crate) use memfd::{MemfdMount, Seals};

@@ -49,6 +49,7 @@ pub(crate) use file_locks::{LockKind, LockOwner, LockWaits, RecordLock};
 pub(crate) use file_ops::{DirectorySink, FileCx, FileOps, MapSource, Whence};
 pub(crate) use file_system::{FileSystem, FileSystemStatistics, NameCache};
 pub(crate) use fs_context::FsContext;
+pub(crate) use image::DentryImage;
 pub(crate) use inode::{
     Inode, NameEntry, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode,
 };
@@ -62,4 +63,4 @@ pub(crate) use permission::Access;
 pub(crate) use resolve::{Follow, Last, LastName, Resolve, Target, Walker};
 pub(crate) use scratch::with_scratch;
 pub(crate) use transfer::{At, TransferFlags};
-pub(crate) use vfs::{Vfs, new_device_number};
+pub(crate) use vfs::{Vfs, new_device_number, reserve_device_number};

@@ -46,3 +46,8 @@ static NEXT_DEVICE: AtomicU32 = AtomicU32::new(20);
 pub(crate) fn new_device_number() -> (u32, u32) {
     (0, NEXT_DEVICE.fetch_add(1, Ordering::Relaxed))
 }
+
+/// Has no new file system get the device number of one that was brought back.
+pub(crate) fn reserve_device_number((_, minor): (u32, u32)) {
+    NEXT_DEVICE.fetch_max(minor.saturating_add(1), Ordering::Relaxed);
+}
