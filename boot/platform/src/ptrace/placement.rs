@@ -93,11 +93,15 @@ impl Placement {
         }
     }
 
-    /// Lets a process go that was made at home.
-    pub(crate) fn let_go(&self, pid: Pid) {
-        if let Some((allowed, _)) = &self.settled {
-            let _ = rustix::thread::sched_setaffinity(Some(pid), allowed);
-        }
+    /// Returns the placement of threads that belong together, but not here, where the calling thread looks for their
+    /// traps without a pause.
+    pub(crate) fn apart(&self) -> Self {
+        let settled = self.settled.as_ref().and_then(|(allowed, home)| {
+            let others = || (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu) && cpu != home);
+            let other = others().find(|cpu| cpu > home).or_else(|| others().next())?;
+            Some((*allowed, other))
+        });
+        Self { settled, ..Self::default() }
     }
 
     /// Takes note that a guest thread is resumed, alone or beside others that run, and puts it where it belongs.

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use super::threads::GuestThreads;
 use crate::Supervisor;
+use crate::ptrace::placement;
 use crate::ptrace::signal::Sleeper;
 
 /// How long the kernel's thread looks for a trap before it sleeps: about what two wake-ups between processors cost.
 const PATIENCE: Duration = Duration::from_micros(60);
 /// How often it looks at the outside meanwhile, and while traps come without a pause.
 const OUTSIDE_INTERVAL: Duration = Duration::from_micros(20);
+/// How often it then looks for processes that died. It does so before each sleep.
+const REAP_INTERVAL: Duration = Duration::from_millis(1);
 /// How often it looks for traps before it looks at the time, and lets another thread of the host go first.
-const LOOKS: u32 = 32;
+const LOOKS: u32 = 100;
 
 /// How often a trapped thread looks for its answer before it sleeps, if there is a processor for the kernel: as long as
 /// it takes to change mappings.
@@ -34,7 +37,7 @@ pub(super) fn run(
     supervisor: &dyn Supervisor,
 ) -> std::io::Result<()> {
     let processors = processors();
-    threads.tracer().tables().placement.settle();
+    threads.settle();
     let result = Loop { threads, sleeper, supervisor, processors }.run();
     threads.tracer().tables().placement.leave();
     result
@@ -49,68 +52,79 @@ struct Loop<'a> {
 
 impl Loop<'_> {
     fn run(&self) -> std::io::Result<()> {
+        let mut quiet_since = Instant::now();
+        let mut reaped = quiet_since;
         loop {
             let timeout = self.supervisor.run_pending();
-            let looked_outside = Instant::now();
+            let now = Instant::now();
+            if now.duration_since(reaped) >= REAP_INTERVAL {
+                self.threads.reap();
+                reaped = now;
+            }
             if self.supervisor.is_finished() {
                 return Ok(());
             }
             self.threads.take_requests();
-            if self.threads.reap() {
-                continue;
-            }
-            let mut is_any = false;
-            while let Some(thread) = self.next_trap() {
-                is_any = true;
-                let is_room = self.threads.running() + 1 < self.processors;
-                self.threads.slots().set_spins(if is_room { SPINS } else { FEW_SPINS });
-                self.threads.handle(thread);
-                self.supervisor.run_woken();
-                if looked_outside.elapsed() >= OUTSIDE_INTERVAL || self.supervisor.is_finished() {
-                    break;
-                }
-            }
-            if !is_any && !self.is_trap_near(timeout) {
+            self.threads.let_go_busy();
+            let limit = timeout.map_or(OUTSIDE_INTERVAL, |timeout| timeout.min(OUTSIDE_INTERVAL));
+            if self.handle_traps(now + limit) {
+                quiet_since = Instant::now();
+            } else if !self.is_room() || quiet_since.elapsed() >= PATIENCE {
                 self.sleep(timeout)?;
+                quiet_since = Instant::now();
             }
         }
     }
 
-    fn next_trap(&self) -> Option<rustix::process::Pid> {
-        self.threads.take_trapped()
+    /// Returns whether there is a processor for the kernel's thread besides those of the guest threads, of which some run.
+    fn is_room(&self) -> bool {
+        (1..self.processors).contains(&self.threads.busy_processors())
     }
 
-    /// Looks for a trap as long as that is better than to sleep.
-    fn is_trap_near(&self, timeout: Option<Duration>) -> bool {
-        if !(1..self.processors).contains(&self.threads.running()) {
-            return false;
-        }
-        let began = Instant::now();
-        let patience = timeout.map_or(PATIENCE, |timeout| timeout.min(PATIENCE));
-        while began.elapsed() < patience {
+    /// Handles traps until `until`, or until none is there and none is worth waiting for. Returns whether any came.
+    fn handle_traps(&self, until: Instant) -> bool {
+        let mut is_any = false;
+        loop {
+            let mut is_quiet = true;
             for _ in 0..LOOKS {
-                if self.threads.is_any_trapped() {
-                    return true;
+                if let Some(thread) = self.threads.take_trapped() {
+                    is_quiet = false;
+                    let is_room = self.threads.busy_processors() < self.processors;
+                    self.threads.slots().set_spins(if is_room { SPINS } else { FEW_SPINS });
+                    self.threads.handle(thread);
+                    self.supervisor.run_woken();
+                    if Instant::now() >= until {
+                        return true;
+                    }
+                } else if !self.is_room() {
+                    return is_any || !is_quiet;
                 }
                 std::hint::spin_loop();
             }
-            // The thread that is waited for may wait for this processor.
-            rustix::thread::sched_yield();
+            is_any |= !is_quiet;
+            if Instant::now() >= until || self.supervisor.is_finished() {
+                return is_any;
+            }
+            if is_quiet {
+                // The thread that is waited for may wait for this processor.
+                rustix::thread::sched_yield();
+            }
         }
-        false
     }
 
     /// Sleeps until there is something to do, or `timeout` is over.
     fn sleep(&self, timeout: Option<Duration>) -> std::io::Result<()> {
         let tracer = self.threads.tracer();
         self.threads.slots().set_asleep(true);
-        let result = if self.threads.is_any_trapped() {
+        let result = if self.threads.reap() || self.threads.is_any_trapped() {
             Ok(())
         } else {
+            let limit = self.threads.let_go_busy().then_some(placement::PATIENCE);
+            let timeout = timeout.into_iter().chain(limit).min();
             let is_reviewed = tracer.tables().placement.review();
             let result = self.sleeper.sleep([self.supervisor.event_fd(), tracer.wake_fd()], timeout);
             if is_reviewed {
-                tracer.tables().placement.settle();
+                self.threads.settle();
             }
             result
         };

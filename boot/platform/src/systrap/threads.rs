@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal};
 use super::filter::ARCHITECTURE;
 use super::slot::{self, Frame, Report, Slots};
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
+use crate::ptrace::placement::{Habit, Place, Placement};
 use crate::ptrace::run::sanitised;
 use crate::ptrace::space::{Space, Threads};
 use crate::ptrace::sys;
@@ -40,7 +41,16 @@ pub(super) struct GuestThreads {
 struct Table {
     threads: HashMap<Pid, State>,
     /// Those that run or begin, with their slots: what is looked at for traps.
-    running: Vec<(Pid, usize)>,
+    running: Vec<Running>,
+    placement: Placement,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    pid: Pid,
+    slot: usize,
+    /// Whether it may keep a processor of its own busy.
+    is_let_go: bool,
 }
 
 /// Where a guest thread is.
@@ -48,6 +58,8 @@ struct Table {
 struct State {
     slot: usize,
     phase: Phase,
+    /// How it is used, for its placement.
+    habit: Habit,
     /// Whether [`Thread::interrupt`] asked for a stop that has not come.
     is_interrupt_wanted: bool,
 }
@@ -60,6 +72,16 @@ enum Phase {
     Runs,
     /// It trapped.
     Stopped(Frame),
+}
+
+impl Table {
+    /// Takes note that a stopped thread is about to run.
+    fn run(&mut self, pid: Pid) {
+        let Some(state) = self.threads.get_mut(&pid) else { return };
+        state.phase = Phase::Runs;
+        self.placement.resume(pid, &mut state.habit, self.running.is_empty());
+        self.running.push(Running { pid, slot: state.slot, is_let_go: state.habit.is_let_go() });
+    }
 }
 
 impl GuestThreads {
@@ -75,25 +97,58 @@ impl GuestThreads {
         &self.tracer
     }
 
+    /// Settles the calling thread on its present processor, and guest threads on another.
+    pub(super) fn settle(&self) {
+        let placement = {
+            let mut tables = self.tracer.tables();
+            tables.placement.settle();
+            tables.placement.apart()
+        };
+        self.table().placement = placement;
+    }
+
     fn table(&self) -> LockGuard<'_, Table> {
         self.table.lock()
     }
 
-    /// Returns how many threads run guest code.
-    pub(super) fn running(&self) -> usize {
-        self.table().running.len()
+    /// Returns how many processors the threads that run guest code can keep busy.
+    pub(super) fn busy_processors(&self) -> usize {
+        let table = self.table();
+        let let_go = table.running.iter().filter(|thread| thread.is_let_go).count();
+        let_go + usize::from(let_go < table.running.len())
+    }
+
+    /// Lets threads go that compute while others want to run. Returns whether to look again soon.
+    pub(super) fn let_go_busy(&self) -> bool {
+        let mut table = self.table();
+        let Table { threads, running, placement } = &mut *table;
+        if running.len() < 2 {
+            return false;
+        }
+        if !placement.is_time_to_look() {
+            return true;
+        }
+        let mut is_any_left = false;
+        for Running { pid, is_let_go, .. } in running {
+            if let Some(state) = threads.get_mut(pid) {
+                placement.let_go_if_busy(*pid, &mut state.habit);
+                *is_let_go = state.habit.is_let_go();
+                is_any_left |= !*is_let_go;
+            }
+        }
+        is_any_left
     }
 
     /// Takes a thread that trapped, if there is one.
     pub(super) fn take_trapped(&self) -> Option<Pid> {
         let mut table = self.table();
-        let at = table.running.iter().position(|(_, slot)| self.slots.is_trapped(*slot))?;
-        Some(table.running.swap_remove(at).0)
+        let at = table.running.iter().position(|thread| self.slots.is_trapped(thread.slot))?;
+        Some(table.running.swap_remove(at).pid)
     }
 
     /// Returns whether a thread has trapped.
     pub(super) fn is_any_trapped(&self) -> bool {
-        self.table().running.iter().any(|(_, slot)| self.slots.is_trapped(*slot))
+        self.table().running.iter().any(|thread| self.slots.is_trapped(thread.slot))
     }
 
     /// Hands the trap of a thread to the kernel.
@@ -118,9 +173,9 @@ impl GuestThreads {
     /// Looks at a thread that trapped. Returns what is for the kernel; otherwise it runs on, or waits for the kernel.
     fn look_at(&self, pid: Pid) -> Result<Option<(Trap, Registers)>, Errno> {
         let mut table = self.table();
-        let Table { threads, running } = &mut *table;
-        let Some(state) = threads.get_mut(&pid) else { return Ok(None) };
+        let Some(state) = table.threads.get_mut(&pid) else { return Ok(None) };
         let slot = state.slot;
+        state.habit.note_stop();
         let report = self.slots.report(slot)?;
         let is_interrupt_wanted = std::mem::take(&mut state.is_interrupt_wanted);
         match std::mem::replace(&mut state.phase, Phase::Stopped(report.frame)) {
@@ -143,8 +198,7 @@ impl GuestThreads {
                 state.is_interrupt_wanted = is_interrupt_wanted;
             }
         }
-        state.phase = Phase::Runs;
-        running.push((pid, slot));
+        table.run(pid);
         self.slots.release(slot);
         Ok(None)
     }
@@ -152,16 +206,15 @@ impl GuestThreads {
     fn resume(&self, pid: Pid, registers: &Registers) {
         let registers = sanitised(registers);
         let mut table = self.table();
-        let Table { threads, running } = &mut *table;
-        let Some(state) = threads.get_mut(&pid) else { return };
+        let Some(state) = table.threads.get_mut(&pid) else { return };
+        let slot = state.slot;
         match &mut state.phase {
             Phase::Begins { resume, .. } => *resume = Some(Box::new(registers)),
             Phase::Runs => {}
             Phase::Stopped(frame) => {
-                self.slots.set_registers(state.slot, *frame, &registers);
-                state.phase = Phase::Runs;
-                running.push((pid, state.slot));
-                self.slots.release(state.slot);
+                self.slots.set_registers(slot, *frame, &registers);
+                table.run(pid);
+                self.slots.release(slot);
             }
         }
     }
@@ -213,7 +266,7 @@ impl GuestThreads {
     fn forget(&self, pid: Pid) {
         let mut table = self.table();
         table.threads.remove(&pid);
-        table.running.retain(|(other, _)| *other != pid);
+        table.running.retain(|thread| thread.pid != pid);
     }
 
     /// Returns the slot and the frame of a stopped thread.
@@ -255,7 +308,6 @@ impl Threads for GuestThreads {
         {
             let mut tables = self.tracer.tables();
             tables.owners.assign(slot, helper, pid);
-            tables.placement.let_go(pid);
             tables.add_thread(pid, handler, space);
         }
         let registers = Registers {
@@ -266,8 +318,10 @@ impl Threads for GuestThreads {
         let phase = Phase::Begins { fpu: fpu.cloned(), resume: None };
         {
             let mut table = self.table();
-            table.threads.insert(pid, State { slot, phase, is_interrupt_wanted: false });
-            table.running.push((pid, slot));
+            let mut habit = Habit::new(Place::Anywhere);
+            table.placement.resume(pid, &mut habit, true);
+            table.threads.insert(pid, State { slot, phase, habit, is_interrupt_wanted: false });
+            table.running.push(Running { pid, slot, is_let_go: false });
         }
         if let Err(error) = sys::set_registers(pid, &registers).and_then(|()| sys::detach(pid)) {
             self.forget(pid);
