@@ -51,9 +51,9 @@ struct Arguments {
     /// What is logged
     #[arg(long, default_value = "warn", value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
-    /// How guest code is run
-    #[arg(long, value_enum, default_value_t)]
-    platform: PlatformName,
+    /// How guest code is run; the fastest that the host allows if it is not given
+    #[arg(long, value_enum)]
+    platform: Option<PlatformName>,
     /// How many names of files are kept in the cache
     #[arg(long, value_name = "N", default_value_t = DentryCache::DEFAULT_BOUND)]
     dcache: usize,
@@ -72,10 +72,9 @@ struct Arguments {
 }
 
 /// How guest code is run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PlatformName {
     /// `PTRACE_SYSEMU`: works everywhere
-    #[default]
     Ptrace,
     /// Signals in the guest's own threads: fast
     Systrap,
@@ -131,10 +130,7 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
         (None, Some(path)) => Listener::bind(path)?,
         (None, None) => return Err(StartError::NoControl),
     };
-    let platform: Box<dyn Platform> = match arguments.platform {
-        PlatformName::Ptrace => Box::new(ptrace::Platform::new().map_err(StartError::Platform)?),
-        PlatformName::Systrap => Box::new(systrap::Platform::new().map_err(StartError::Platform)?),
-    };
+    let platform = start_platform(arguments.platform).map_err(StartError::Platform)?;
     let host = |action| move |source| StartError::Host { action, source };
     let options = KernelOptions::from_host(arguments.strace);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
@@ -145,6 +141,21 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
     drop(server);
     Ok(kernel.containers.exit_code())
+}
+
+/// Starts the platform that is asked for, or the fastest that the processor and the host allow.
+fn start_platform(name: Option<PlatformName>) -> std::io::Result<Box<dyn Platform>> {
+    match name {
+        Some(PlatformName::Ptrace) => Ok(Box::new(ptrace::Platform::new()?)),
+        Some(PlatformName::Systrap) => Ok(Box::new(systrap::Platform::new()?)),
+        None => match start_platform(Some(PlatformName::Systrap)) {
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                tracing::info!("guest code is run by ptrace: {error}");
+                start_platform(Some(PlatformName::Ptrace))
+            }
+            started => started,
+        },
+    }
 }
 
 fn inherited(flag: &'static str, number: i32) -> Result<std::os::fd::OwnedFd, StartError> {

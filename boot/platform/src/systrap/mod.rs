@@ -8,7 +8,7 @@
 //! | `threads` | guest threads: made, stopped, resumed, ended |
 //! | `run` | the loop: when to look, and when to sleep |
 //!
-//! Address spaces are those of the [`ptrace`](crate::ptrace) platform: a helper process that is traced. Guest threads
+//! Address spaces are those of the [`ptrace`] platform: a helper process that is traced. Guest threads
 //! differ.
 //!
 //! # A trap
