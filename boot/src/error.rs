@@ -1,6 +1,7 @@
 //! What the handling of a system call can end with, besides a value.
 
 pub(crate) use cloister_abi::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::Park;
 
@@ -19,7 +20,7 @@ pub(crate) enum Fail {
 }
 
 /// What becomes of a call that a signal interrupted (`signal(7)`, "Interruption of system calls").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Restart {
     /// `ERESTARTSYS`: restarted after the handler if it has `SA_RESTART`, otherwise `EINTR`.
     Sys,

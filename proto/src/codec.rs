@@ -1,7 +1,7 @@
 //! Messages to bytes and back.
 //!
-//! The encoding is bincode's standard one. This is the only module that names that crate, so another encoding is a
-//! change of one file. Decoding has a byte limit, which also bounds what a length prefix can make it allocate, and
+//! The encoding is bincode's standard one. This is the only module that names that crate (besides a helper of the
+//! kernel's tests), so another encoding is a change of one file. Decoding has a byte limit, which also bounds what a length prefix can make it allocate, and
 //! refuses trailing bytes.
 
 pub use bincode::{Decode, Encode};

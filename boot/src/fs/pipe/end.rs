@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cloister_abi::ioctl;
+use serde::{Deserialize, Serialize};
 
 use super::Pipe;
 use crate::context::SyscallCx;
@@ -13,7 +14,7 @@ use crate::prelude::errno;
 use crate::syscall::Address;
 
 /// What an end of a pipe can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Access {
     /// Read.
     Read,

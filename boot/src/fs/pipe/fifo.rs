@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::pipe::EndsEver;
 use super::{Access, Pipe, PipeEnd};
 use crate::context::SyscallCx;
-use crate::error::{Fail, Restart, fail};
+use crate::error::{Errno, Fail, Restart, fail};
 use crate::event::Events;
-use crate::fs::{FileOps, Inode, OpenFlags};
+use crate::fs::{FileKind, FileOps, Inode, OpenFlags};
 use crate::prelude::errno;
+use crate::task::{Held, HeldImage};
 
 /// An end that is open as far as others see, while its opener waits for the other end.
 #[derive(Debug)]
@@ -16,15 +19,18 @@ struct Opening {
     end: PipeEnd,
     access: Access,
     before: EndsEver,
+    /// Whether the other end was seen before a checkpoint.
+    had_met: bool,
     /// Kept because it has the pipe: a file system that forgets what nobody uses would give the opener of the other end
     /// another inode, with another pipe.
-    _inode: Arc<dyn Inode>,
+    inode: Arc<dyn Inode>,
 }
 
 impl Opening {
     fn new(inode: &Arc<dyn Inode>, pipe: Arc<Pipe>, access: Access) -> Self {
         let before = pipe.ends_ever();
-        Self { end: PipeEnd::of_fifo(pipe, access), access, before, _inode: Arc::clone(inode) }
+        let end = PipeEnd::of_fifo(pipe, access);
+        Self { end, access, before, had_met: false, inode: Arc::clone(inode) }
     }
 
     /// Returns whether the other end is open, or was since this one is.
@@ -33,10 +39,41 @@ impl Opening {
         let (readers, writers) = pipe.ends();
         let ever = pipe.ends_ever();
         match self.access {
+            _ if self.had_met => true,
             Access::Read => writers > 0 || ever.writers != self.before.writers,
             Access::Write => readers > 0 || ever.readers != self.before.readers,
             Access::Both => true,
         }
+    }
+}
+
+impl Held for Opening {
+    fn to_image(&self, inode_id: &dyn Fn(&Arc<dyn Inode>) -> u64) -> HeldImage {
+        let opening = OpeningImage { access: self.access, has_met: self.has_met() };
+        HeldImage::Fifo { inode: inode_id(&self.inode), opening }
+    }
+}
+
+/// The saved form of a FIFO's end that waits for the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpeningImage {
+    access: Access,
+    has_met: bool,
+}
+
+impl OpeningImage {
+    /// Opens the end of the FIFO `inode` again.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if that is none.
+    pub(crate) fn restore(self, inode: &Arc<dyn Inode>) -> Result<Box<dyn Held>, Errno> {
+        if inode.kind() != FileKind::Fifo {
+            return Err(errno::EINVAL);
+        }
+        let mut opening = Opening::new(inode, pipe_of(&**inode), self.access);
+        opening.had_met = self.has_met;
+        Ok(Box::new(opening))
     }
 }
 
@@ -54,8 +91,7 @@ pub(crate) fn open_fifo(
     // A pipe that was found through /proc/PID/fd has had both of its ends.
     let is_pipe = inode.file_system().type_name() == "pipefs";
     let waits = !flags.contains(OpenFlags::NON_BLOCKING) && !is_pipe;
-    let held = cx.run.held.take().and_then(|held| held.downcast::<Opening>().ok());
-    let opening = match held {
+    let opening = match cx.run.take_held::<Opening>() {
         // The path may lead to another FIFO by now.
         Some(opening) if Arc::ptr_eq(opening.end.pipe(), &pipe) => opening,
         _ if access == Access::Write && !waits && !is_pipe && pipe.ends().0 == 0 => {

@@ -24,6 +24,6 @@ mod pipe;
 mod tests;
 
 pub(crate) use end::{Access, PipeEnd};
-pub(crate) use fifo::open_fifo;
+pub(crate) use fifo::{OpeningImage, open_fifo};
 pub(crate) use image::PipeImage;
 pub(crate) use pipe::{PIPE_BUF, Pipe};

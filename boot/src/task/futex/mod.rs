@@ -16,9 +16,9 @@
 //!
 //! # Snapshot
 //!
-//! Nothing is saved: the call of a waiter begins anew in a restored sandbox, with the time-out that it had. It looks at
-//! the word again, and returns with `EAGAIN` if that has changed, as if it had come later. (A checkpoint is taken when
-//! no woken task is left to run.)
+//! Of a waiter it is only saved whether it was woken, so that no wake-up is lost. Otherwise its call begins anew in a
+//! restored sandbox, with the time-out that it had: it looks at the word again, and returns with `EAGAIN` if that has
+//! changed, as if it had come later.
 //!
 //! | module | subject |
 //! |---|---|
@@ -42,5 +42,6 @@ pub(crate) use exit::on_task_exit;
 pub(crate) use key::{FutexKey, Sharing};
 pub(crate) use pi::{lock_pi, try_lock_pi, unlock_pi};
 pub(crate) use table::FutexTable;
+pub(super) use table::Wait;
 pub(crate) use wait::{FutexWord, wait, wait_any};
 pub(crate) use wake::{Requeue, WakeOp, requeue, wake, wake_op};

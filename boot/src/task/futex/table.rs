@@ -1,5 +1,6 @@
 //! Buckets and waiters.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +9,18 @@ use cloister_sync::{Lock, LockGuard, class};
 use smallvec::SmallVec;
 
 use super::FutexKey;
+use crate::error::Errno;
 use crate::event::{Events, Wake};
+use crate::fs::Inode;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
-use crate::task::{Pid, Task};
+use crate::prelude::errno;
+use crate::task::{Held, HeldImage, Pid, Task};
 
 /// The number of buckets.
 const BUCKETS: usize = 256;
+/// The most waiters of a call (`FUTEX_WAITV_MAX`).
+const MAX_WAITERS: usize = 128;
 /// The place of a waiter that was woken.
 const WOKEN: usize = usize::MAX;
 /// The place of a waiter that is in no bucket and was not woken.
@@ -211,7 +217,7 @@ impl FutexTable {
 }
 
 /// The waiters of a call that waits; those that are left in their buckets are taken out when this is dropped.
-pub(super) struct Wait {
+pub(in crate::task) struct Wait {
     kernel: Arc<Kernel>,
     pub(super) waiters: SmallVec<[Arc<Waiter>; 1]>,
 }
@@ -220,6 +226,23 @@ impl Wait {
     /// Begins without waiters.
     pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
         Self { kernel: Arc::clone(kernel), waiters: SmallVec::new() }
+    }
+
+    /// Makes the wait of a call of `task` whose waiter `woken` was woken, as it was saved.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no call has so many waiters.
+    pub(in crate::task) fn restore_woken(task: &Arc<Task>, woken: usize) -> Result<Self, Errno> {
+        if woken >= MAX_WAITERS {
+            return Err(errno::EINVAL);
+        }
+        let mut wait = Self::new(task.kernel());
+        wait.waiters.extend((0..=woken).map(|_| Waiter::new(task, u32::MAX, None)));
+        if let Some(last) = wait.waiters.last() {
+            last.place.store(WOKEN, Ordering::Release);
+        }
+        Ok(wait)
     }
 
     /// Returns which of the waiters was woken first in the order of the call's futexes.
@@ -233,6 +256,19 @@ impl Wait {
             self.kernel.futexes.cancel(waiter);
         }
         self.woken()
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("waiters", &self.waiters).finish_non_exhaustive()
+    }
+}
+
+impl Held for Wait {
+    /// A waiter that was not woken is not saved: its call begins anew, as after a wake-up without cause.
+    fn to_image(&self, _inode_id: &dyn Fn(&Arc<dyn Inode>) -> u64) -> HeldImage {
+        HeldImage::Futex { woken: self.woken() }
     }
 }
 

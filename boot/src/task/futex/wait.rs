@@ -59,8 +59,7 @@ pub(crate) fn wait_any(
 
 /// Takes the wait that the call began in an earlier run of its handler.
 pub(super) fn take_wait(cx: &mut SyscallCx<'_>) -> Option<Wait> {
-    let held = cx.run.held.take()?;
-    held.downcast().ok().map(|wait| *wait)
+    cx.run.take_held().map(|wait| *wait)
 }
 
 /// Goes on waiting, unless that is over.
