@@ -4,6 +4,7 @@ use std::ops::Add;
 use std::time::Duration;
 
 use cloister_abi::{Errno, Registers};
+use serde::{Deserialize, Serialize};
 
 use crate::FpuState;
 
@@ -41,7 +42,7 @@ pub trait Thread: Send + Sync + std::fmt::Debug {
 }
 
 /// Processor time of a thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuTime {
     /// Time in guest code.
     pub user: Duration,

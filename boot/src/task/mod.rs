@@ -9,6 +9,8 @@ pub(crate) mod futex;
 #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod pidfd;
+#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
+mod process_image;
 mod process_tree;
 mod rlimit;
 mod run;

@@ -86,10 +86,10 @@ impl Process {
 /// What the [`ProcessTree`]'s lock protects.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    last_pid: Pid,
-    tasks: BTreeMap<Pid, Arc<Task>>,
-    processes: BTreeMap<Pid, Process>,
-    sessions: Sessions,
+    pub(super) last_pid: Pid,
+    pub(super) tasks: BTreeMap<Pid, Arc<Task>>,
+    pub(super) processes: BTreeMap<Pid, Process>,
+    pub(super) sessions: Sessions,
 }
 
 /// All tasks and processes of the sandbox.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
+use serde::{Deserialize, Serialize};
 
 use super::{ExitStatus, Pid, Process, Resource, Rlimits};
 use crate::event::{Events, WaitQueue};
@@ -32,7 +33,7 @@ pub(crate) struct ThreadGroup {
 }
 
 /// What the threads of a group share.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupState {
     /// Set once the group is to end: all its tasks leave with this status.
     pub(crate) exit: Option<ExitStatus>,
@@ -97,6 +98,11 @@ impl ThreadGroup {
         let oom_score_adj = maker.state().oom_score_adj;
         group.state().oom_score_adj = oom_score_adj;
         group
+    }
+
+    /// Says whether all its threads had ended when it was saved.
+    pub(super) fn restore_end(&self, has_ended: bool) {
+        self.has_ended.store(has_ended, Ordering::Release);
     }
 
     /// Returns its resource limits.

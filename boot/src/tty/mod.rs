@@ -34,7 +34,7 @@ pub(crate) use master::Master;
 use pty::PtyImage;
 pub(crate) use pty::{Pty, device};
 pub(crate) use requests::End;
-pub(crate) use sessions::Sessions;
+pub(crate) use sessions::{Sessions, SessionsImage};
 pub(crate) use slave::Slave;
 pub(crate) use terminal::Terminal;
 pub(crate) use termios::{Form, RawTermios, SettingsRequest, Termios, WindowSize};

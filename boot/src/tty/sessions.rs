@@ -52,7 +52,6 @@ pub(super) struct Left {
 
 impl Sessions {
     /// Returns the saved form; `id_of` tells the ids of terminals.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
     pub(crate) fn to_image(&self, id_of: impl Fn(&Arc<dyn Terminal>) -> u64) -> SessionsImage {
         let controlled = self.controlled.iter().map(|(session, it)| ControlledImage {
             session: *session,
@@ -67,7 +66,6 @@ impl Sessions {
     /// # Errors
     ///
     /// `EINVAL` if a terminal is not there, or controls two sessions.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
     pub(crate) fn from_image(
         image: SessionsImage,
         terminal_of: impl Fn(u64) -> Option<Arc<dyn Terminal>>,
