@@ -21,8 +21,8 @@ use rustix::thread::futex;
 
 use crate::FpuState;
 
-/// The size of a slot.
-pub(crate) const BYTES: usize = 8192;
+/// The size of a slot: room for the registers of every processor, of which only the pages that are used take memory.
+pub(crate) const BYTES: usize = 16 << 10;
 /// How many slots there can be: the guest threads of a sandbox.
 const COUNT: usize = 1 << 15;
 
