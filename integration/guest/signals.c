@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/ucontext.h>
 
 static volatile sig_atomic_t caught;
@@ -627,6 +628,44 @@ TEST(the_queue_is_limited)
 {
 	pid_t child = IN_CHILD(CHECK(queue_is_full(20)));
 	EXPECT_EXIT(child, 0);
+}
+
+static volatile sig_atomic_t alarms;
+static void count_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
+
+TEST(alarms_reach_a_busy_loop)
+{
+	struct sigaction action = { .sa_handler = count_alarm };
+	struct itimerval every = { { 0, 10000 }, { 0, 10000 } };
+	OK(sigaction(SIGALRM, &action, NULL));
+	OK(setitimer(ITIMER_REAL, &every, NULL));
+	while (alarms < 5)
+		;
+}
+
+TEST(a_stop_reaches_a_busy_process)
+{
+	atomic_ulong *count = shared_memory(sizeof *count);
+	pid_t child = IN_CHILD({
+		for (;;)
+			atomic_fetch_add(count, 1);
+	});
+	int status;
+	WAIT_FOR(atomic_load(count) > 0);
+	OK(kill(child, SIGSTOP));
+	CHECK_EQ(waitpid(child, &status, WUNTRACED), child);
+	CHECK(WIFSTOPPED(status));
+	unsigned long stopped = atomic_load(count);
+	sleep_ms(30);
+	CHECK_EQ(atomic_load(count), stopped);
+	OK(kill(child, SIGCONT));
+	WAIT_FOR(atomic_load(count) > stopped);
+	OK(kill(child, SIGKILL));
+	EXPECT_KILLED(child, SIGKILL);
 }
 
 int main(int argc, char **argv)

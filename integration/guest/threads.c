@@ -266,6 +266,28 @@ TEST(many_threads_at_once)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 }
 
+static void *compute(void *arg)
+{
+	for (volatile unsigned long i = 0;; i++)
+		;
+	return arg;
+}
+
+TEST(exit_ends_100_busy_threads)
+{
+	pid_t child = IN_CHILD({
+		pthread_attr_t attr;
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, 64 << 10);
+		for (int i = 0; i < 100; i++) {
+			pthread_t thread;
+			CHECK_EQ(pthread_create(&thread, &attr, compute, NULL), 0);
+		}
+		_exit(7);
+	});
+	EXPECT_EXIT(child, 7);
+}
+
 int main(int argc, char **argv)
 {
 	return run_tests(argc, argv);
