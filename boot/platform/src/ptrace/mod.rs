@@ -40,7 +40,7 @@ pub(crate) mod space;
 mod start;
 pub(crate) mod sys;
 pub(crate) mod tables;
-mod thread;
+pub(crate) mod thread;
 pub(crate) mod tracer;
 
 use std::sync::Arc;

@@ -18,13 +18,38 @@ use crate::{CpuTime, FpuState, Thread, TrapHandler};
 pub(super) struct GuestThread {
     tracer: Arc<Tracer>,
     pid: Pid,
+    meter: Meter,
+}
+
+/// The processor time of a guest thread.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pid: Pid,
     /// What it had used when it was last asked for: the answer when it is gone.
     used: Lock<CpuTime, { class::PLATFORM }>,
 }
 
+impl Meter {
+    pub(crate) fn new(pid: Pid) -> Self {
+        Self { pid, used: Lock::new(CpuTime::default()) }
+    }
+
+    /// Returns what the thread has used.
+    pub(crate) fn read(&self, tracer: &Tracer) -> CpuTime {
+        // The number is the thread's only as long as the tables have it.
+        let is_known = tracer.tables().thread(self.pid).is_some();
+        let now = if is_known { sys::cpu_time(self.pid) } else { None };
+        let mut used = self.used.lock();
+        if let Some(now) = now {
+            *used = now;
+        }
+        *used
+    }
+}
+
 impl GuestThread {
     pub(super) fn new(tracer: Arc<Tracer>, pid: Pid) -> Self {
-        Self { tracer, pid, used: Lock::new(CpuTime::default()) }
+        Self { tracer, pid, meter: Meter::new(pid) }
     }
 
     /// Returns whether the host thread is there, under its number.
@@ -110,12 +135,6 @@ impl Thread for GuestThread {
     }
 
     fn cpu_time(&self) -> CpuTime {
-        // The number is the thread's only as long as the tables have it.
-        let now = if self.is_known() { sys::cpu_time(self.pid) } else { None };
-        let mut used = self.used.lock();
-        if let Some(now) = now {
-            *used = now;
-        }
-        *used
+        self.meter.read(&self.tracer)
     }
 }

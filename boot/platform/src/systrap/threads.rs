@@ -15,6 +15,7 @@ use crate::ptrace::run::sanitised;
 use crate::ptrace::space::{Space, Threads};
 use crate::ptrace::sys;
 use crate::ptrace::tables::Request;
+use crate::ptrace::thread::Meter;
 use crate::ptrace::tracer::Tracer;
 use crate::{CpuTime, Exception, FpuState, Protection, Thread, Trap, TrapHandler};
 
@@ -328,7 +329,7 @@ impl Threads for GuestThreads {
             self.tracer.kill_thread(pid);
             return Err(error);
         }
-        Ok(Arc::new(GuestThread { threads: self, pid, used: Lock::new(CpuTime::default()) }))
+        Ok(Arc::new(GuestThread { threads: self, pid, meter: Meter::new(pid) }))
     }
 }
 
@@ -365,8 +366,7 @@ fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Trap, Register
 struct GuestThread {
     threads: Arc<GuestThreads>,
     pid: Pid,
-    /// What it had used when it was last asked for: the answer when it is gone.
-    used: Lock<CpuTime, { class::PLATFORM }>,
+    meter: Meter,
 }
 
 impl Thread for GuestThread {
@@ -414,13 +414,6 @@ impl Thread for GuestThread {
     }
 
     fn cpu_time(&self) -> CpuTime {
-        // The number is the thread's only as long as the tables have it.
-        let is_known = self.threads.tracer.tables().thread(self.pid).is_some();
-        let now = if is_known { sys::cpu_time(self.pid) } else { None };
-        let mut used = self.used.lock();
-        if let Some(now) = now {
-            *used = now;
-        }
-        *used
+        self.meter.read(&self.threads.tracer)
     }
 }
