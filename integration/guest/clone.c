@@ -88,6 +88,22 @@ static int exit_at_once(void *arg)
 	return 0;
 }
 
+static int clone_without_privilege(void *arg)
+{
+	(void)arg;
+	OK(setresuid(65534, 65534, 65534));
+	FAILS(unshare(CLONE_NEWNS), EPERM);
+	FAILS(unshare(CLONE_NEWUTS), EPERM);
+	FAILS(syscall(SYS_clone, CLONE_NEWUTS | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
+	FAILS(syscall(SYS_clone, CLONE_NEWNET | SIGCHLD, NULL, NULL, NULL, NULL), EPERM);
+	return 0;
+}
+
+TEST(new_namespaces_need_privilege)
+{
+	EXPECT_EXIT(clone_with(clone_without_privilege, 0, NULL), 0);
+}
+
 TEST(invalid_flag_sets)
 {
 	FAILS(clone(exit_at_once, stack + sizeof stack, CLONE_SIGHAND | SIGCHLD, NULL), EINVAL);

@@ -32,6 +32,7 @@ const CAPABILITIES: [&str; 14] = [
 pub fn config(program: &Program, binds: &[Bind], rootfs: &Path) -> Value {
     let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
     let env: Vec<String> = program.environment().map(|(name, value)| format!("{name}={value}")).collect();
+    let capabilities: Vec<&str> = CAPABILITIES.iter().chain(&program.capabilities).copied().collect();
     json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -40,7 +41,7 @@ pub fn config(program: &Program, binds: &[Bind], rootfs: &Path) -> Value {
             "args": program.args,
             "env": env,
             "cwd": program.cwd,
-            "capabilities": { "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES },
+            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
             "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 4096, "soft": 1024 }],
             "noNewPrivileges": false,
         },

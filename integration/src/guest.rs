@@ -121,9 +121,10 @@ fn program(binary: &Path, cases: &[&String], on: On) -> Program {
         On::Tmpfs => "/tmp",
         On::HostFolder => "/work",
     };
-    Program::new(Rootfs::Small, args)
+    let program = Program::new(Rootfs::Small, args)
         .with_bind(binary.parent().unwrap_or(binary), "/guest", Access::ReadOnly)
-        .with_env("TEST_DIR", test_dir)
+        .with_env("TEST_DIR", test_dir);
+    if name == "namespaces" { program.with_capability("CAP_SYS_ADMIN") } else { program }
 }
 
 /// The results in the output of a guest program.

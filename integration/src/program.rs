@@ -46,6 +46,8 @@ pub struct Program {
     pub cwd: String,
     /// What is bound besides `/work`.
     pub binds: Vec<Bind>,
+    /// Capabilities besides those that container engines give.
+    pub capabilities: Vec<&'static str>,
     /// What it gets on standard input.
     pub input: Vec<u8>,
     /// How long it may take.
@@ -61,6 +63,7 @@ impl Program {
             env: Vec::new(),
             cwd: "/work".to_owned(),
             binds: Vec::new(),
+            capabilities: Vec::new(),
             input: Vec::new(),
             limit: Duration::from_secs(60),
         }
@@ -75,6 +78,13 @@ impl Program {
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with another capability.
+    #[must_use]
+    pub fn with_capability(mut self, name: &'static str) -> Self {
+        self.capabilities.push(name);
         self
     }
 

@@ -7,7 +7,7 @@ use super::{Address, Fd, Int, Size, UInt, ULong};
 use crate::fs::{FdTable, FsContext, Sink};
 use crate::prelude::*;
 use crate::rand;
-use crate::task::{Capabilities, CloneFlags};
+use crate::task::{Capabilities, CloneFlags, UtsNamespace};
 
 /// `struct sysinfo`.
 #[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
@@ -100,7 +100,8 @@ pub(super) fn sys_syslog(cx: &mut SyscallCx<'_>, action: Int, _buf: Address, len
     }
 }
 
-/// Handles `unshare(flags)`: descriptors, the file system context, and mounts; other new namespaces are refused.
+/// Handles `unshare(flags)`: descriptors, the file system context, mounts and host names; other new namespaces are
+/// refused.
 pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallResult {
     let known = CloneFlags::NAMESPACES
         | CloneFlags::FILES
@@ -111,13 +112,7 @@ pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallRe
         | CloneFlags::SYSVSEM;
     let flags = CloneFlags::from_bits(raw_flags).filter(|flags| known.contains(*flags));
     let flags = flags.ok_or(fail(errno::EINVAL, "unknown flags"))?;
-    let is_privileged = cx.credentials().has(Capabilities::SYS_ADMIN);
-    let namespaces = flags.intersection(CloneFlags::NAMESPACES);
-    if !(namespaces.is_empty() || (namespaces == CloneFlags::NEWNS && is_privileged)) {
-        let errno =
-            if is_privileged || flags.contains(CloneFlags::NEWUSER) { errno::EINVAL } else { errno::EPERM };
-        return Err(fail(errno, "namespaces are not supported"));
-    }
+    flags.check_namespaces(&cx.credentials())?;
     let tasks =
         cx.kernel().processes.lock().process(cx.group().tgid()).map_or(1, |process| process.tasks.len());
     if tasks > 1 && flags.intersects(CloneFlags::VM | CloneFlags::SIGHAND | CloneFlags::THREAD) {
@@ -135,6 +130,10 @@ pub(super) fn sys_unshare(cx: &mut SyscallCx<'_>, raw_flags: ULong) -> SyscallRe
             fs.unshare_namespace();
         }
         cx.task.parts().fs = fs;
+    }
+    if flags.contains(CloneFlags::NEWUTS) {
+        let names = cx.task.uts().names();
+        cx.task.parts().uts = Arc::new(UtsNamespace::new(names));
     }
     Ok(Outcome::OK)
 }

@@ -66,7 +66,7 @@ syscall_table! {
     53 socketpair(domain: Int, type_: Int, protocol: Int, sv: Address) = super::socket::sys_socketpair, Full, "";
     54 setsockopt(sockfd: Fd, level: Int, optname: Int, optval: Address, optlen: Int) = super::socket_option::sys_setsockopt, Partial, "options of the families that are there";
     55 getsockopt(sockfd: Fd, level: Int, optname: Int, optval: Address, optlen: Address) = super::socket_option::sys_getsockopt, Partial, "options of the families that are there";
-    56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "no new namespaces";
+    56 clone(flags: ULong, stack: Address, parent_tid: Address, child_tid: Address, tls: ULong) = super::clone::sys_clone, Partial, "of the namespaces only those of mounts and host names";
     57 fork() = super::clone::sys_fork, Full, "";
     58 vfork() = super::clone::sys_vfork, Full, "";
     59 execve(pathname: PathPtr, argv: Address, envp: Address) = super::execve::sys_execve, Full, "";
@@ -282,7 +282,7 @@ syscall_table! {
     269 faccessat(dirfd: Fd, path: PathPtr, mode: UInt) = super::stat::sys_faccessat, Full, "";
     270 pselect6(nfds: Int, readfds: Address, writefds: Address, exceptfds: Address, timeout: Address, sigmask: Address) = super::select::sys_pselect6, Full, "";
     271 ppoll(fds: Address, nfds: UInt, tmo_p: Address, sigmask: Address, sigsetsize: Size) = super::poll::sys_ppoll, Full, "";
-    272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "of the namespaces only that of mounts";
+    272 unshare(flags: ULong) = super::system::sys_unshare, Partial, "of the namespaces only those of mounts and host names";
     273 set_robust_list(head: Address, len: Size) = super::futex::sys_set_robust_list, Full, "";
     274 get_robust_list(pid: Int, head_ptr: Address, len_ptr: Address) = super::futex::sys_get_robust_list, Partial, "the own list only";
     275 splice(fd_in: Fd, off_in: Address, fd_out: Fd, off_out: Address, len: Size, flags: UInt) = super::splice::sys_splice, Full, "";
@@ -356,7 +356,7 @@ syscall_table! {
     432 fsmount, "";
     433 fspick, "";
     434 pidfd_open(pid: Int, flags: UInt) = super::pidfd::sys_pidfd_open, Partial, "no `PIDFD_THREAD`";
-    435 clone3(args: Address, size: Size) = super::clone::sys_clone3, Partial, "no new namespaces, no `set_tid`";
+    435 clone3(args: Address, size: Size) = super::clone::sys_clone3, Partial, "of the namespaces only those of mounts and host names, no `set_tid`";
     436 close_range(first: UInt, last: UInt, flags: UInt) = super::close::sys_close_range, Full, "";
     437 openat2(dirfd: Fd, path: PathPtr, how: Address, size: Size) = super::open::sys_openat2, Partial, "RESOLVE_CACHED fails with EAGAIN";
     438 pidfd_getfd(pidfd: Fd, fd: Fd, flags: UInt) = super::pidfd::sys_pidfd_getfd, Full, "";

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use super::{Capabilities, Pid, PidFd, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup};
+use super::{
+    Capabilities, Credentials, Pid, PidFd, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup,
+    UtsNamespace,
+};
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::fs::{FdTable, FsContext, OpenFlags};
@@ -81,6 +84,25 @@ impl CloneFlags {
         .union(Self::NEWPID)
         .union(Self::NEWNET);
 
+    /// Checks that the namespaces that they ask for can be made for somebody with `credentials`.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` without `CAP_SYS_ADMIN`, which only a new user namespace does not need; `EINVAL` for those that there are not.
+    pub(crate) fn check_namespaces(self, credentials: &Credentials) -> Result<(), Fail> {
+        let asked = self.intersection(Self::NAMESPACES);
+        if asked.is_empty() {
+            return Ok(());
+        }
+        if !credentials.has(Capabilities::SYS_ADMIN) && !asked.contains(Self::NEWUSER) {
+            return Err(fail(errno::EPERM, "new namespaces need `CAP_SYS_ADMIN`"));
+        }
+        if !(Self::NEWNS | Self::NEWUTS).contains(asked) {
+            return Err(fail(errno::EINVAL, "only mounts and host names have other namespaces"));
+        }
+        Ok(())
+    }
+
     /// Checks that they can go together (`clone(2)`, `EINVAL`).
     fn check(self) -> Result<(), Fail> {
         let needs = [
@@ -104,9 +126,6 @@ impl CloneFlags {
             if self.contains(one | other) {
                 return Err(fail(errno::EINVAL, cause));
             }
-        }
-        if self.intersects(Self::NAMESPACES) {
-            return Err(fail(errno::EINVAL, "namespaces are not supported"));
         }
         if self.contains(Self::INTO_CGROUP) {
             return Err(fail(errno::EOPNOTSUPP, "cgroups are not supported"));
@@ -142,6 +161,7 @@ pub(crate) struct CloneArguments {
 pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> Result<Arc<Task>, Fail> {
     let flags = arguments.flags;
     flags.check()?;
+    flags.check_namespaces(&cx.credentials())?;
     check_process_limit(cx)?;
     let parts = clone_parts(cx, flags)?;
     let (Some(mm), Some(files)) = (parts.mm.clone(), parts.files.clone()) else {
@@ -230,6 +250,12 @@ fn clone_parts(cx: &SyscallCx<'_>, flags: CloneFlags) -> Result<TaskParts, Fail>
     }
     if !flags.contains(CloneFlags::FS) {
         parts.fs = Arc::new(FsContext::copy_of(&parts.fs));
+    }
+    if flags.contains(CloneFlags::NEWNS) {
+        parts.fs.unshare_namespace();
+    }
+    if flags.contains(CloneFlags::NEWUTS) {
+        parts.uts = Arc::new(UtsNamespace::new(parts.uts.names()));
     }
     if flags.contains(CloneFlags::CLEAR_SIGHAND) {
         parts.actions = Arc::new(SignalActions::default());
