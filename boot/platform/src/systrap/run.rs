@@ -59,6 +59,7 @@ impl Loop<'_> {
             let now = Instant::now();
             if now.duration_since(reaped) >= REAP_INTERVAL {
                 self.threads.reap();
+                self.threads.insist();
                 reaped = now;
             }
             if self.supervisor.is_finished() {
@@ -120,7 +121,7 @@ impl Loop<'_> {
             Ok(())
         } else {
             let limit = self.threads.let_go_busy().then_some(placement::PATIENCE);
-            let timeout = timeout.into_iter().chain(limit).min();
+            let timeout = timeout.into_iter().chain(limit).chain(self.threads.insist()).min();
             let is_reviewed = tracer.tables().placement.review();
             let result = self.sleeper.sleep([self.supervisor.event_fd(), tracer.wake_fd()], timeout);
             if is_reviewed {

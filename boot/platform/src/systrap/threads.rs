@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, LockGuard, class};
@@ -21,6 +22,11 @@ use crate::{CpuTime, Exception, FpuState, Protection, Thread, Trap, TrapHandler}
 
 /// The host signal that stops a running thread.
 pub(super) const INTERRUPT: Signal = Signal::USR1;
+/// How long a running thread has to stop before it is asked again, and how often it is asked. Then it is killed: it has
+/// blocked the signal, by a frame of its own making for `rt_sigreturn(2)`. Several times, so that a sandbox that was
+/// frozen meanwhile loses nobody.
+const INTERRUPT_PATIENCE: Duration = Duration::from_millis(500);
+const INTERRUPTS: u32 = 4;
 /// `SYS_SECCOMP`: the `si_code` of a `SIGSYS` by a filter.
 const SYS_SECCOMP: i32 = 1;
 /// Where the legacy `vsyscall` page is.
@@ -44,6 +50,16 @@ struct Table {
     /// Those that run or begin, with their slots: what is looked at for traps.
     running: Vec<Running>,
     placement: Placement,
+    /// The interruptions that may not have come.
+    asked: Vec<Asked>,
+}
+
+/// An interruption that a running thread was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    pid: Pid,
+    last: Instant,
+    times: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +138,7 @@ impl GuestThreads {
     /// Lets threads go that compute while others want to run. Returns whether to look again soon.
     pub(super) fn let_go_busy(&self) -> bool {
         let mut table = self.table();
-        let Table { threads, running, placement } = &mut *table;
+        let Table { threads, running, placement, .. } = &mut *table;
         if running.len() < 2 {
             return false;
         }
@@ -222,17 +238,41 @@ impl GuestThreads {
 
     fn interrupt(&self, pid: Pid) {
         let mut table = self.table();
-        let Some(state) = table.threads.get_mut(&pid) else { return };
+        let Table { threads, asked, .. } = &mut *table;
+        let Some(state) = threads.get_mut(&pid) else { return };
         match state.phase {
             // It has no stack for a handler yet, and will be told when it has.
             Phase::Begins { ref resume, .. } => state.is_interrupt_wanted = resume.is_some(),
             Phase::Runs => {
-                state.is_interrupt_wanted = true;
+                if !std::mem::replace(&mut state.is_interrupt_wanted, true) {
+                    asked.retain(|asked| asked.pid != pid);
+                    asked.push(Asked { pid, last: Instant::now(), times: 1 });
+                }
                 // The table has it, so it was not reaped, and the number is its own.
                 let _ = rustix::process::kill_process(pid, INTERRUPT);
             }
             Phase::Stopped(_) => {}
         }
+    }
+
+    /// Asks threads again that do not stop when they should, and kills those that never do. Returns when to do so again.
+    pub(super) fn insist(&self) -> Option<Duration> {
+        let mut table = self.table();
+        let Table { threads, asked, .. } = &mut *table;
+        asked.retain_mut(|asked| {
+            let is_wanted = |state: &State| state.is_interrupt_wanted && matches!(state.phase, Phase::Runs);
+            if !threads.get(&asked.pid).is_some_and(is_wanted) {
+                return false;
+            }
+            if asked.last.elapsed() >= INTERRUPT_PATIENCE {
+                let signal = if asked.times < INTERRUPTS { INTERRUPT } else { Signal::KILL };
+                *asked = Asked { last: Instant::now(), times: asked.times + 1, ..*asked };
+                // As in `interrupt`, the number is the thread's own.
+                let _ = rustix::process::kill_process(asked.pid, signal);
+            }
+            true
+        });
+        (!asked.is_empty()).then_some(INTERRUPT_PATIENCE)
     }
 
     /// Does what other host threads want done.

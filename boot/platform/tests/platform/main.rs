@@ -6,6 +6,7 @@
 
 mod common;
 mod contract;
+mod hostile;
 mod placement;
 mod stub;
 mod vdso;

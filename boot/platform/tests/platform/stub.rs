@@ -9,15 +9,16 @@ use cloister_platform::vdso::TIME_PAGE;
 use cloister_platform::{Backing, Protection, Trap};
 
 use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, pages, start};
+use crate::hostile::SLOT;
 
 /// Returns the children of the calling host thread.
-fn children() -> Vec<i32> {
+pub(crate) fn children() -> Vec<i32> {
     let list = std::fs::read_to_string("/proc/thread-self/children").unwrap();
     list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Returns the mappings of a process: start, end, permissions, name.
-fn mappings(pid: i32) -> Vec<(u64, u64, String, String)> {
+pub(crate) fn mappings(pid: i32) -> Vec<(u64, u64, String, String)> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     list.lines()
@@ -32,12 +33,28 @@ fn mappings(pid: i32) -> Vec<(u64, u64, String, String)> {
 
 #[test]
 fn a_stub_holds_nothing_but_the_platforms_pages() {
-    let sandbox = Sandbox::on_ptrace();
+    check_stubs(&Sandbox::on_ptrace(), [1, 1, 1]);
+}
+
+#[test]
+fn a_stub_of_systrap_holds_nothing_but_that_and_slots() {
+    check_stubs(&Sandbox::on_systrap(), [1, 1, 0]);
+}
+
+/// Checks the memory and the number of descriptors of the empty space, a copy of it, and a thread of that.
+fn check_stubs(sandbox: &Sandbox, descriptors: [usize; 3]) {
+    let is_systrap = sandbox.platform.name() == "systrap";
     let space = sandbox.space();
     let thread = sandbox.spawn(&space, 0);
     let children = children();
     assert_eq!(children.len(), 3, "the empty space, the copy and its thread");
-    for pid in children {
+    let first = children[0];
+    if is_systrap {
+        // When it has trapped, it is on its own.
+        thread.resume(&start());
+        assert!(matches!(sandbox.next_trap().0, Trap::Exception(_)), "nothing is mapped there");
+    }
+    for (pid, count) in children.into_iter().zip(descriptors) {
         for (start, end, permissions, name) in mappings(pid) {
             let what = (end - start, permissions.as_str(), name.as_str());
             match what {
@@ -48,6 +65,11 @@ fn a_stub_holds_nothing_but_the_platforms_pages() {
                 (_, "r--p" | "r-xp", "[vvar]" | "[vvar_vclock]" | "[vdso]") => {
                     assert!(start > TIME_PAGE, "{what:?} at {start:#x}");
                 }
+                // The page that tells whom to wake; the slot.
+                (4096, "r--s", "/memfd:cloister-slots(deleted)") if is_systrap => {}
+                (SLOT, "rw-s", "/memfd:cloister-slots(deleted)") if is_systrap => {
+                    assert_ne!(pid, first, "the empty space has no thread");
+                }
                 (_, "--xp", "[vsyscall]") => {}
                 other => panic!("{other:?} at {start:#x}"),
             }
@@ -56,8 +78,8 @@ fn a_stub_holds_nothing_but_the_platforms_pages() {
         let targets: Vec<_> = descriptors
             .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().display().to_string())
             .collect();
-        assert_eq!(targets.len(), 1, "{targets:?}");
-        assert!(targets[0].starts_with("socket:"), "{targets:?}");
+        assert_eq!(targets.len(), count, "{targets:?}");
+        assert!(targets.iter().all(|target| target.starts_with("socket:")), "{targets:?}");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         for line in ["Name:\tcloister-stub", "NoNewPrivs:\t1", "Seccomp:\t2"] {
             assert!(status.contains(line), "{line}");

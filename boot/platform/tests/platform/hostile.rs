@@ -1,0 +1,221 @@
+//! Guest code that knows how systrap works, and wants more than its share.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cloister_abi::Registers;
+use cloister_platform::Trap;
+
+use crate::common::{CODE, DATA, PAGE, Sandbox, start};
+use crate::stub::{children, mappings};
+
+/// The program of all tests: `syscall; jmp -4` at 0, `jmp rdi` at 4, `jmp $` at 6, and at 8 a loop that writes `rax` to
+/// the whole slot at `rdi`.
+const PROGRAM: [u8; 26] = [
+    0x0f, 0x05, 0xeb, 0xfc, 0xff, 0xe7, 0xeb, 0xfe, // syscall; jmp; jmp rdi; jmp $
+    0x48, 0x89, 0xfa, // 1: mov rdx, rdi
+    0xb9, 0x00, 0x08, 0x00, 0x00, // mov ecx, 2048
+    0xf3, 0x48, 0xab, // rep stosq
+    0x48, 0x89, 0xd7, // mov rdi, rdx
+    0xeb, 0xf0, 0x90, 0x90, // jmp 1b
+];
+const JUMP: u64 = CODE + 4;
+const SPIN: u64 = CODE + 6;
+const SCRIBBLE: u64 = CODE + 8;
+
+/// Returns where the slots in the memory of a process are, with their offsets in the file.
+fn slots(pid: i32) -> Vec<(u64, u64)> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let slots = maps.lines().filter(|line| line.contains("cloister-slots")).flat_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (start, end) = words[0].split_once('-').unwrap();
+        let (start, end, offset) = (hex(start), hex(end), hex(words[2]));
+        // Neighbours are one mapping.
+        (0..(end - start) / SLOT).map(move |slot| (start + slot * SLOT, offset + slot * SLOT))
+    });
+    slots.filter(|(_, offset)| *offset != 0).collect()
+}
+
+/// The size of a slot.
+pub(crate) const SLOT: u64 = 16384;
+
+/// Returns the stub's code page, and its contents.
+fn code_page(pid: i32) -> (u64, Vec<u8>) {
+    let map = mappings(pid);
+    let (page, ..) = map.iter().find(|(.., name)| name.contains("cloister-stub")).unwrap();
+    let mut code = vec![0; 4096];
+    let mut local = [std::io::IoSliceMut::new(&mut code)];
+    let remote = [nix::sys::uio::RemoteIoVec { base: usize::try_from(*page).unwrap(), len: 4096 }];
+    nix::sys::uio::process_vm_readv(nix::unistd::Pid::from_raw(pid), &mut local, &remote).unwrap();
+    (*page, code)
+}
+
+/// Checks that a thread of another address space goes on as it should.
+fn assert_works(sandbox: &Sandbox) {
+    let (_space, thread) = sandbox.program(&PROGRAM);
+    for number in 0..20 {
+        thread.resume(&Registers { rax: 1000 + number, rbx: number, ..start() });
+        // Others may trap meanwhile.
+        let (_, registers) = (0..100_000)
+            .map(|_| sandbox.next_trap())
+            .find(|(trap, now)| *trap == Trap::Syscall && now.syscall_number() == 1000 + number)
+            .unwrap();
+        assert_eq!((registers.rbx, registers.rip), (number, CODE + 2));
+    }
+    thread.exit();
+}
+
+#[test]
+fn slots_that_are_scribbled_over_harm_nobody_else() {
+    for rubbish in [0, 1, 2, 0x4141_4141_4141_4141, u64::MAX] {
+        let sandbox = Sandbox::on_systrap();
+        let (space, victim) = sandbox.program(&PROGRAM);
+        let pid = *children().last().unwrap();
+        let slot = slots(pid).first().unwrap().0;
+        let vandal = sandbox.spawn(&space, 1);
+        victim.resume(&Registers { rax: 39, ..start() });
+        vandal.resume(&Registers { rip: SCRIBBLE, rdi: slot, rax: rubbish, ..start() });
+        for _ in 0..200 {
+            match sandbox.trap_within(Duration::from_millis(20)) {
+                Some((0, Trap::Gone { .. }, _)) | None => break,
+                Some((0, ..)) => victim.resume(&Registers { rax: 39, ..start() }),
+                Some((_, trap, _)) => assert!(matches!(trap, Trap::Gone { .. }), "{trap:?}"),
+            }
+        }
+        assert_works(&sandbox);
+        victim.exit();
+        vandal.exit();
+    }
+}
+
+#[test]
+fn system_calls_of_the_stubs_code_are_traps() {
+    let sandbox = Sandbox::on_systrap();
+    let (_space, thread) = sandbox.program(&PROGRAM);
+    let pid = *children().last().unwrap();
+    let (page, code) = code_page(pid);
+    let calls: Vec<_> = (0_u64..).zip(code.windows(2)).filter(|(_, window)| window == b"\x0f\x05").collect();
+    assert!(calls.len() >= 10, "{}", calls.len());
+    thread.resume(&start());
+    assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+    let before = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let processes = children();
+    let numbers = [
+        libc::SYS_mmap,
+        libc::SYS_munmap,
+        libc::SYS_clone,
+        libc::SYS_openat,
+        libc::SYS_execve,
+        libc::SYS_kill,
+        libc::SYS_tgkill, // of no process
+        libc::SYS_prctl,
+        libc::SYS_ptrace,
+        libc::SYS_seccomp,
+        libc::SYS_sigaltstack,
+        libc::SYS_close,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+    ];
+    for (offset, _) in calls {
+        for number in numbers {
+            let rax = u64::try_from(number).unwrap();
+            thread.resume(&Registers {
+                rip: page + offset,
+                rax,
+                rdi: 0,
+                rsi: DATA,
+                rdx: 3,
+                r10: 0x22,
+                ..start()
+            });
+            let (trap, registers) = sandbox.next_trap();
+            assert_eq!((trap, registers.syscall_number()), (Trap::Syscall, rax));
+            assert_eq!(registers.rip, page + offset + 2);
+        }
+    }
+    assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap(), before);
+    assert_eq!(std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 0);
+    assert_eq!(children(), processes);
+}
+
+#[test]
+fn jumps_into_the_stubs_code_harm_nobody_else() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, first) = sandbox.program(&PROGRAM);
+    let pid = *children().last().unwrap();
+    let (page, slot) = (code_page(pid).0, slots(pid).first().unwrap().0);
+    first.exit();
+    for stack in [0, page, slot, slot + SLOT / 2, DATA + PAGE, u64::MAX] {
+        for offset in (0x100..0x300).step_by(7) {
+            let thread = sandbox.spawn(&space, 1);
+            let r = Registers { rip: JUMP, rdi: page + offset, rsp: stack, rbx: slot, rbp: slot, ..start() };
+            thread.resume(&r);
+            let _ = sandbox.trap_within(Duration::from_millis(1));
+            thread.exit();
+        }
+    }
+    while sandbox.trap_within(Duration::from_millis(20)).is_some() {}
+    assert_works(&sandbox);
+}
+
+/// Writes a frame for `rt_sigreturn(2)` to the page of data. Returns where the stack pointer must be.
+fn frame(space: &dyn cloister_platform::AddressSpace, rip: u64, segments: u64) -> u64 {
+    let mut words = [0_u64; 38];
+    let registers = &mut words[5..];
+    registers[15] = DATA + PAGE; // rsp
+    registers[16] = rip;
+    registers[17] = Registers::INITIAL_EFLAGS;
+    registers[18] = segments;
+    words[37] = u64::MAX; // the signal mask
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert_eq!(space.write(DATA, &bytes), bytes.len());
+    DATA
+}
+
+#[test]
+fn a_thread_that_blocks_all_signals_is_killed_when_it_should_stop() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = sandbox.program(&PROGRAM);
+    let (page, code) = code_page(*children().last().unwrap());
+    let call = page + (0_u64..).zip(code.windows(2)).find(|(_, window)| window == b"\x0f\x05").unwrap().0;
+    let segments = Registers::USER_CS | Registers::USER_SS << 48;
+    let rsp = frame(&*space, SPIN, segments);
+    thread.resume(&Registers { rip: call, rsp, rax: 15, ..start() });
+    assert_eq!(sandbox.trap_within(Duration::from_millis(20)), None);
+    thread.interrupt();
+    assert_eq!(sandbox.next_trap().0, Trap::Gone { signal: libc::SIGKILL });
+    assert_works(&sandbox);
+
+    // Where no code can be, and in 32-bit mode: it dies, or is ended.
+    for (rip, segments) in [(1 << 63, segments), (SPIN, 0x23 | Registers::USER_SS << 48), (SPIN, 0)] {
+        let thread = sandbox.spawn(&space, 0);
+        let rsp = frame(&*space, rip, segments);
+        thread.resume(&Registers { rip: call, rsp, rax: 15, ..start() });
+        let _ = sandbox.trap_within(Duration::from_millis(20));
+        thread.exit();
+        assert_works(&sandbox);
+    }
+}
+
+#[test]
+fn slots_are_never_those_of_two_address_spaces() {
+    let sandbox = Sandbox::on_systrap();
+    let spaces: Vec<_> = (0..4).map(|_| sandbox.space()).collect();
+    for _ in 0..3 {
+        let threads: Vec<_> =
+            spaces.iter().flat_map(|space| (0..20).map(|_| sandbox.spawn(space, 0))).collect();
+        let mut owners = HashMap::new();
+        for pid in children() {
+            let mapped = slots(pid);
+            // All processes of an address space see the same.
+            for (_, offset) in &mapped {
+                assert_eq!(owners.entry(*offset).or_insert_with(|| mapped.clone()), &mapped);
+            }
+        }
+        assert!((80..=160).contains(&owners.len()), "{}", owners.len());
+        threads.iter().for_each(|thread| thread.exit());
+        while sandbox.trap_within(Duration::from_millis(20)).is_some() {}
+    }
+    assert_works(&sandbox);
+}
