@@ -3,25 +3,31 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cloister_abi::Registers;
-use cloister_platform::Trap;
+use cloister_abi::{Registers, errno};
+use cloister_platform::{FpuState, Trap};
 
 use crate::common::{CODE, DATA, PAGE, Sandbox, start};
 use crate::stub::{children, mappings};
 
 /// The program of all tests: `syscall; jmp -4` at 0, `jmp rdi` at 4, `jmp $` at 6, and at 8 a loop that writes `rax` to
-/// the whole slot at `rdi`.
-const PROGRAM: [u8; 26] = [
+/// the whole slot at `rdi`, and at 26 one that copies the page at `rbx` to `rbp`.
+const PROGRAM: [u8; 42] = [
     0x0f, 0x05, 0xeb, 0xfc, 0xff, 0xe7, 0xeb, 0xfe, // syscall; jmp; jmp rdi; jmp $
     0x48, 0x89, 0xfa, // 1: mov rdx, rdi
     0xb9, 0x00, 0x08, 0x00, 0x00, // mov ecx, 2048
     0xf3, 0x48, 0xab, // rep stosq
     0x48, 0x89, 0xd7, // mov rdi, rdx
     0xeb, 0xf0, 0x90, 0x90, // jmp 1b
+    0x48, 0x89, 0xde, // 2: mov rsi, rbx
+    0x48, 0x89, 0xef, // mov rdi, rbp
+    0xb9, 0x00, 0x02, 0x00, 0x00, // mov ecx, 512
+    0xf3, 0x48, 0xa5, // rep movsq
+    0xeb, 0xf0, // jmp 2b
 ];
 const JUMP: u64 = CODE + 4;
 const SPIN: u64 = CODE + 6;
 const SCRIBBLE: u64 = CODE + 8;
+const FORGE: u64 = CODE + 26;
 
 /// Returns where the slots in the memory of a process are, with their offsets in the file.
 fn slots(pid: i32) -> Vec<(u64, u64)> {
@@ -87,6 +93,71 @@ fn slots_that_are_scribbled_over_harm_nobody_else() {
         victim.exit();
         vandal.exit();
     }
+}
+
+#[test]
+fn a_forged_trap_is_its_threads_own() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, victim) = sandbox.program(&PROGRAM);
+    let pid = *children().last().unwrap();
+    let slot = slots(pid).first().unwrap().0;
+    victim.resume(&Registers { rip: SPIN, ..start() });
+    assert_eq!(sandbox.trap_within(Duration::from_millis(20)), None);
+    // What the forger writes: that the thread has trapped, and with which frame and `siginfo_t`.
+    let mut words = [0_u64; 512];
+    words[0..3].copy_from_slice(&[1, slot + 1024, slot + 2048]);
+    words[128 + 5 + 13] = 777; // rax
+    words[256..260].copy_from_slice(&[31, 1, 0, 777 | 0xc000_003e << 32]); // SIGSYS, SYS_SECCOMP, the call
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert_eq!(space.write(DATA, &bytes), bytes.len());
+    let forger = sandbox.spawn(&space, 1);
+    forger.resume(&Registers { rip: FORGE, rbx: DATA, rbp: slot, ..start() });
+    for _ in 0..20 {
+        let (thread, trap, registers) = sandbox.next_trap_of_any();
+        assert_eq!((thread, trap, registers.syscall_number()), (0, Trap::Syscall, 777));
+        assert_eq!(victim.fpu(), Err(errno::EFAULT));
+        assert_eq!(victim.set_fpu(&FpuState::initial()), Err(errno::EFAULT));
+        victim.resume(&Registers { rip: SPIN, ..start() });
+    }
+    victim.exit();
+    forger.exit();
+    while sandbox.trap_within(Duration::from_millis(20)).is_some() {}
+    assert_eq!(children().len(), 2, "the empty space and the helper");
+    assert_works(&sandbox);
+}
+
+#[test]
+fn bases_of_segments_are_the_guests_affair() {
+    let sandbox = Sandbox::on_systrap();
+    let (_space, thread) = sandbox.program(&PROGRAM);
+    for base in [0, 1, DATA, 0x7fff_ffff_f000, 1 << 63, u64::MAX] {
+        thread.resume(&Registers { fs_base: base, gs_base: base, ..start() });
+        assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+    }
+    assert_works(&sandbox);
+}
+
+#[test]
+fn hundreds_of_threads_come_and_go() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, first) = sandbox.program(&PROGRAM);
+    for _ in 0..2 {
+        let threads: Vec<_> = (1..300).map(|number| sandbox.spawn(&space, number)).collect();
+        threads.iter().for_each(|thread| thread.resume(&start()));
+        for _ in &threads {
+            assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+        }
+        // A copy has none of the slots.
+        let copy = space.fork().unwrap();
+        assert_eq!(slots(*children().last().unwrap()), []);
+        drop(copy);
+        threads.iter().for_each(|thread| thread.exit());
+        while sandbox.trap_within(Duration::from_millis(50)).is_some() {}
+    }
+    let mapped = slots(*children().last().unwrap()).len();
+    assert!((300..=450).contains(&mapped), "slots of dead threads are used again: {mapped}");
+    first.exit();
+    assert_works(&sandbox);
 }
 
 #[test]
