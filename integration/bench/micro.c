@@ -7,12 +7,20 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +57,18 @@ static int64_t getppid_row(long n)
 	return TIMED(n, getppid());
 }
 
+/* The number comes from a register, not from the instruction before: what patches call sites may not know this one. */
+static int64_t getppid_register(long n)
+{
+	return TIMED(n, syscall(SYS_getppid));
+}
+
+static int64_t clock_row(long n)
+{
+	struct timespec t;
+	return TIMED(n, clock_gettime(CLOCK_MONOTONIC, &t));
+}
+
 static int64_t read_write(long n)
 {
 	char c = 0;
@@ -75,24 +95,148 @@ static int64_t stat_row(long n)
 	return TIMED(n, CHECK(!stat("/etc/passwd", &st)));
 }
 
-/* A byte to a child and back. */
+static int64_t create_unlink(long n)
+{
+	return TIMED(n, {
+		int fd = open("/tmp/new", O_WRONLY | O_CREAT, 0644);
+		CHECK(fd >= 0);
+		close(fd);
+		CHECK(!unlink("/tmp/new"));
+	});
+}
+
+/* Reads of a file of the root file system, as large as `size`, in order or not. */
+static int64_t read_file(long n, size_t size, int in_order)
+{
+	static char block[1 << 16];
+	struct stat st;
+	int fd = open("/bin/busybox", O_RDONLY);
+	CHECK(fd >= 0 && !fstat(fd, &st) && st.st_size > (off_t)size);
+	long blocks = st.st_size / (off_t)size;
+	uint32_t random = 1;
+	int64_t t = TIMED(n, {
+		random = random * 1664525 + 1013904223;
+		long block_number = in_order ? i % blocks : (long)(random >> 8) % blocks;
+		CHECK(pread(fd, block, size, block_number * (off_t)size) == (ssize_t)size);
+	});
+	close(fd);
+	return t;
+}
+
+static int64_t sequential_read(long n)
+{
+	return read_file(n, 1 << 16, 1);
+}
+
+static int64_t random_read(long n)
+{
+	return read_file(n, 4096, 0);
+}
+
+static int64_t epoll_ready(long n)
+{
+	int epoll = epoll_create1(0), event = eventfd(1, 0);
+	struct epoll_event e = { .events = EPOLLIN };
+	CHECK(epoll >= 0 && event >= 0 && !epoll_ctl(epoll, EPOLL_CTL_ADD, event, &e));
+	int64_t t = TIMED(n, CHECK(epoll_wait(epoll, &e, 1, -1) == 1));
+	close(epoll), close(event);
+	return t;
+}
+
+/* A byte to a child and back, by the parent's two descriptors and the child's. */
+static int64_t pingpong(long n, const int parent[2], const int child[2])
+{
+	char c = 0;
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		for (long i = 0; i < n; i++)
+			if (read(child[0], &c, 1) != 1 || write(child[1], &c, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	int64_t t = TIMED(n, CHECK(write(parent[1], &c, 1) == 1 && read(parent[0], &c, 1) == 1));
+	int status;
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	return t;
+}
+
 static int64_t pipe_pingpong(long n)
 {
 	int there[2], back[2];
-	char c = 0;
 	CHECK(!pipe(there) && !pipe(back));
-	pid_t child = fork();
-	CHECK(child >= 0);
-	if (!child) {
-		close(there[1]);
-		while (read(there[0], &c, 1) == 1)
-			if (write(back[1], &c, 1) != 1)
-				break;
-		_exit(0);
-	}
-	int64_t t = TIMED(n, CHECK(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1));
+	int64_t t = pingpong(n, (int[]){ back[0], there[1] }, (int[]){ there[0], back[1] });
 	close(there[0]), close(there[1]), close(back[0]), close(back[1]);
-	CHECK(waitpid(child, NULL, 0) == child);
+	return t;
+}
+
+static int64_t unix_pingpong(long n)
+{
+	int pair[2];
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	int64_t t = pingpong(n, (int[]){ pair[0], pair[0] }, (int[]){ pair[1], pair[1] });
+	close(pair[0]), close(pair[1]);
+	return t;
+}
+
+static atomic_int ball;
+
+static void pass_ball(long n, int mine, int other)
+{
+	for (long i = 0; i < n; i++) {
+		while (ball != mine)
+			syscall(SYS_futex, &ball, FUTEX_WAIT_PRIVATE, other, NULL);
+		ball = other;
+		syscall(SYS_futex, &ball, FUTEX_WAKE_PRIVATE, 1);
+	}
+}
+
+static void *ball_peer(void *n)
+{
+	pass_ball(*(long *)n, 1, 0);
+	return NULL;
+}
+
+static int64_t futex_pingpong(long n)
+{
+	pthread_t thread;
+	ball = 0;
+	CHECK(!pthread_create(&thread, NULL, ball_peer, &n));
+	int64_t start = now();
+	pass_ball(n, 0, 1);
+	pthread_join(thread, NULL);
+	return now() - start;
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static int64_t thread_create_join(long n)
+{
+	return TIMED(n, {
+		pthread_t thread;
+		CHECK(!pthread_create(&thread, NULL, nothing, NULL));
+		pthread_join(thread, NULL);
+	});
+}
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+	(void)number;
+	caught++;
+}
+
+static int64_t signal_self(long n)
+{
+	CHECK(signal(SIGUSR1, on_signal) != SIG_ERR);
+	pid_t own = getpid();
+	caught = 0;
+	int64_t t = TIMED(n, kill(own, SIGUSR1));
+	CHECK(caught == n);
 	return t;
 }
 
@@ -167,10 +311,20 @@ static const struct row {
 	int64_t (*run)(long n);
 } rows[] = {
 	{ "getppid", getppid_row },
+	{ "getppid, not patched", getppid_register },
+	{ "clock_gettime", clock_row },
 	{ "read+write", read_write },
 	{ "open+close", open_close },
 	{ "stat", stat_row },
+	{ "create+unlink", create_unlink },
+	{ "read 64K in order", sequential_read },
+	{ "read 4K at random", random_read },
+	{ "epoll ready", epoll_ready },
 	{ "pipe ping-pong", pipe_pingpong },
+	{ "unix ping-pong", unix_pingpong },
+	{ "futex ping-pong", futex_pingpong },
+	{ "signal to self", signal_self },
+	{ "thread create+join", thread_create_join },
 	{ "fork+exit+wait", fork_exit_wait },
 	{ "fork+exec+wait", fork_exec },
 	{ "mmap+touch+munmap", mmap_touch },

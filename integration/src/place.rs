@@ -1,7 +1,9 @@
 //! Where a program is run: natively, inside Cloister, inside another runtime.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 use std::process::Command;
+use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
@@ -31,10 +33,29 @@ impl fmt::Display for Place {
         match self {
             Place::Native => write!(f, "native"),
             Place::Cloister(None) => write!(f, "cloister"),
-            Place::Cloister(Some(platform)) => write!(f, "cloister {platform}"),
+            Place::Cloister(Some(platform)) => write!(f, "cloister-{platform}"),
             Place::Crun => write!(f, "crun"),
-            Place::Runsc(platform) => write!(f, "runsc {platform}"),
+            Place::Runsc(platform) => write!(f, "runsc-{platform}"),
         }
+    }
+}
+
+/// From the names that [`Display`](fmt::Display) gives.
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Place, String> {
+        const ALL: [Place; 7] = [
+            Place::Native,
+            Place::Crun,
+            Place::Runsc("ptrace"),
+            Place::Runsc("systrap"),
+            Place::Cloister(None),
+            Place::Cloister(Some("ptrace")),
+            Place::Cloister(Some("systrap")),
+        ];
+        let found = ALL.into_iter().find(|place| place.to_string() == name);
+        found.ok_or_else(|| format!("the places are {}", ALL.map(|place| place.to_string()).join(", ")))
     }
 }
 
@@ -67,11 +88,22 @@ impl Place {
 
     /// Runs the program here.
     pub(crate) fn run(self, program: &Program, session: &Session<'_>) -> Result<Finished> {
+        self.run_as(program, session, &session.write_bundle(program)?, session.id())
+    }
+
+    /// Runs the program here, of which `bundle` was written, in a container with an id of its own.
+    pub(crate) fn run_as(
+        self,
+        program: &Program,
+        session: &Session<'_>,
+        bundle: &Path,
+        id: &str,
+    ) -> Result<Finished> {
         let mut command = match self {
             Place::Native => native(program, session)?,
             Place::Cloister(_) | Place::Crun | Place::Runsc(_) => {
                 let mut command = self.runtime(session)?;
-                command.arg("run").arg("--bundle").arg(session.write_bundle(program)?).arg(session.id());
+                command.arg("run").arg("--bundle").arg(bundle).arg(id);
                 command
             }
         };
@@ -150,13 +182,26 @@ fn crun(session: &Session<'_>) -> Result<Command> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--", "sh", "-c", HIDE_CGROUP2, "sh"]);
     command.env("LD_LIBRARY_PATH", peers::libraries()?);
-    command.arg(peers::program("crun", session.lock())?).arg("--root").arg(session.state_dir());
+    command.arg(peers::program("crun", session.lock())?).arg("--root").arg(session.peer_dir());
     Ok(command)
 }
 
 fn runsc(session: &Session<'_>, platform: &str) -> Result<Command> {
     let mut command = Command::new(peers::program("runsc", session.lock())?);
-    command.arg("--root").arg(session.state_dir());
+    command.arg("--root").arg(session.peer_dir());
     command.arg(format!("--platform={platform}")).args(["--network=none", "--ignore-cgroups"]);
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn names_of_places() {
+        for name in ["native", "crun", "runsc-systrap", "cloister", "cloister-ptrace"] {
+            assert_eq!(name.parse::<Place>().map(|place| place.to_string()), Ok(name.to_owned()));
+        }
+        assert_eq!("cloister-kvm".parse::<Place>().ok(), None);
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
@@ -34,10 +35,20 @@ impl Process {
 
     /// Its parent.
     pub fn parent(self) -> Option<Process> {
+        self.stat(4).map(Process)
+    }
+
+    /// The time that it has had on processors, in clock ticks.
+    pub fn processor_ticks(self) -> Option<u64> {
+        Some(self.stat::<u64>(14)? + self.stat::<u64>(15)?)
+    }
+
+    /// A field of its `stat` file, numbered as in proc_pid_stat(5), after the second one.
+    fn stat<T: FromStr>(self, number: usize) -> Option<T> {
         let stat = self.read("stat").ok()?;
         // The name in parentheses may hold anything.
         let (_, fields) = stat.rsplit_once(')')?;
-        fields.split_whitespace().nth(1)?.parse().ok().map(Process)
+        fields.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
     }
 
     /// The path of a file about it.

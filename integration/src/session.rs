@@ -60,6 +60,11 @@ impl<'a> Session<'a> {
         self.dir.join("state")
     }
 
+    /// The folder in which a peer keeps its state. What peers leave in it is their affair, and goes with the session.
+    pub fn peer_dir(&self) -> PathBuf {
+        self.dir.join("peer")
+    }
+
     /// The lock that it is under.
     pub fn lock(&self) -> &'a Exclusive {
         self.lock

@@ -3,8 +3,13 @@
 //! Ratios are what counts: every round runs each place once, so that whatever else the machine does meets all alike.
 //! Start-up is `run` of a bundle from the call to its end: create, start, wait and delete.
 
+mod idle;
 mod measure;
+mod plot;
 mod report;
+mod rows;
 
 pub use measure::{Options, measure};
+pub use plot::svg;
 pub use report::{Report, Row, Unit};
+pub use rows::{Goal, Idle, Measure, ROWS, RowPlan};

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use super::rows::{Goal, RowPlan};
+
+/// The place that goals are ratios to.
+const PEER: &str = "runsc-systrap";
 
 /// Unit of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub enum Unit {
     MiB,
     /// A number of things.
     Count,
+    /// Parts of one processor in hundred.
+    Percent,
 }
 
 impl fmt::Display for Unit {
@@ -24,27 +31,37 @@ impl fmt::Display for Unit {
             Unit::Ms => "ms",
             Unit::MiB => "MiB",
             Unit::Count => "",
+            Unit::Percent => "%",
         })
     }
+}
+
+/// What came out in one place.
+#[derive(Debug, Clone, Default)]
+struct Cell {
+    samples: Vec<f64>,
+    failure: Option<String>,
 }
 
 /// One measure in all places. Less is better.
 #[derive(Debug)]
 pub struct Row {
-    /// Its name.
-    pub name: String,
-    /// Its unit.
-    pub unit: Unit,
-    /// The samples of each place, in the order of the report's places.
-    pub samples: Vec<Vec<f64>>,
+    /// What it is.
+    pub plan: RowPlan,
+    cells: Vec<Cell>,
 }
 
 impl Row {
-    /// The median of a place; `None` if it has no samples.
+    /// The median of a place; `None` if it has no samples or failed.
     pub fn median(&self, place: usize) -> Option<f64> {
-        let mut samples = self.samples.get(place)?.clone();
+        let cell = self.cells.get(place).filter(|cell| cell.failure.is_none())?;
+        let mut samples = cell.samples.clone();
         samples.sort_by(f64::total_cmp);
         samples.get(samples.len().checked_sub(1)? / 2).copied()
+    }
+
+    fn failure(&self, place: usize) -> Option<&str> {
+        self.cells.get(place)?.failure.as_deref()
     }
 }
 
@@ -58,62 +75,135 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a sample, and the row if it is new.
-    pub fn add(&mut self, name: &str, unit: Unit, place: usize, value: f64) {
-        let number = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            let samples = vec![Vec::new(); self.places.len()];
-            self.rows.push(Row { name: name.to_owned(), unit, samples });
-            self.rows.len() - 1
-        });
-        if let Some(samples) = self.rows.get_mut(number).and_then(|row| row.samples.get_mut(place)) {
-            samples.push(value);
+    /// A report without samples.
+    pub fn new(places: Vec<String>, rows: &[RowPlan]) -> Self {
+        let cells = vec![Cell::default(); places.len()];
+        Self { places, rows: rows.iter().map(|&plan| Row { plan, cells: cells.clone() }).collect() }
+    }
+
+    fn cell(&mut self, name: &str, place: usize) -> Option<&mut Cell> {
+        self.rows.iter_mut().find(|row| row.plan.name == name)?.cells.get_mut(place)
+    }
+
+    /// Adds a sample.
+    pub fn add(&mut self, name: &str, place: usize, value: f64) {
+        if let Some(cell) = self.cell(name, place) {
+            cell.samples.push(value);
         }
     }
 
-    /// Cloister's median divided by that of each other place.
-    fn ratios(&self, row: &Row) -> Vec<Option<f64>> {
-        let last = self.places.len().saturating_sub(1);
-        let own = row.median(last);
-        let ratio = |place| own.zip(row.median(place)).map(|(own, other)| own / other);
-        (0..last).map(ratio).collect()
+    /// Tells that a place cannot do it. The first failure is kept.
+    pub fn fail(&mut self, name: &str, place: usize, error: &anyhow::Error) {
+        if let Some(cell) = self.cell(name, place) {
+            cell.failure.get_or_insert_with(|| format!("{error:#}"));
+        }
+    }
+
+    /// Number of the last place.
+    pub(super) fn own(&self) -> usize {
+        self.places.len().saturating_sub(1)
+    }
+
+    /// The last place's median divided by that of another.
+    pub(super) fn ratio(&self, row: &Row, other: usize) -> Option<f64> {
+        Some(row.median(self.own())? / row.median(other)?).filter(|ratio| ratio.is_finite())
+    }
+
+    /// Whether the row reaches its goal; `None` if it has none or what it is compared with is not there.
+    pub fn meets(&self, row: &Row) -> Option<bool> {
+        match row.plan.goal? {
+            Goal::Most(most) => Some(row.median(self.own())? <= most),
+            Goal::OfSystrap(most) => {
+                let peer = self.places.iter().position(|place| place == PEER)?;
+                Some(self.ratio(row, peer)? <= most)
+            }
+        }
     }
 
     /// The report for programs.
     pub fn to_json(&self) -> Value {
+        let by_place = |value: &dyn Fn(usize) -> Value| -> Map<String, Value> {
+            (self.places.iter().enumerate()).map(|(number, place)| (place.clone(), value(number))).collect()
+        };
         let row = |row: &Row| {
-            let medians: serde_json::Map<String, Value> = (self.places.iter().enumerate())
-                .map(|(number, place)| (place.clone(), json!(row.median(number))))
-                .collect();
-            json!({ "name": row.name, "unit": row.unit.to_string(), "medians": medians })
+            json!({
+                "name": row.plan.name,
+                "unit": row.plan.unit.to_string(),
+                "medians": by_place(&|number| json!(row.median(number))),
+                "failures": by_place(&|number| json!(row.failure(number))),
+                "meets_goal": self.meets(row),
+            })
         };
         json!({ "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
     }
+
+    fn goal_of(&self, row: &Row) -> String {
+        let goal = match row.plan.goal {
+            None => return String::new(),
+            Some(Goal::OfSystrap(most)) => format!("≤{most} of systrap"),
+            Some(Goal::Most(most)) => format!("≤{most}"),
+        };
+        match self.meets(row) {
+            None => goal,
+            Some(true) => format!("{goal}: met"),
+            Some(false) => format!("{goal}: missed"),
+        }
+    }
 }
 
+/// Three digits, or all before the point.
+fn figure(value: Option<f64>, failure: Option<&str>) -> String {
+    match (value, failure) {
+        (_, Some(_)) => "failed".to_owned(),
+        (None, None) => "-".to_owned(),
+        (Some(value), None) if value >= 100.0 => format!("{value:.0}"),
+        (Some(value), None) if value >= 10.0 => format!("{value:.1}"),
+        (Some(value), None) => format!("{value:.2}"),
+    }
+}
+
+/// A Markdown table, and what failed.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<24}{:>5}", "", "")?;
-        for place in &self.places {
-            write!(f, "{place:>16}")?;
+        let others = self.places.get(..self.own()).unwrap_or_default();
+        let mut head = vec!["row".to_owned(), "unit".to_owned()];
+        head.extend(self.places.iter().cloned());
+        head.extend(others.iter().map(|place| format!("÷ {place}")));
+        head.push("goal".to_owned());
+        let line = |row: &Row| {
+            let mut line = vec![row.plan.name.to_owned(), row.plan.unit.to_string()];
+            line.extend((0..self.places.len()).map(|place| figure(row.median(place), row.failure(place))));
+            line.extend((0..others.len()).map(|place| figure(self.ratio(row, place), None)));
+            line.push(self.goal_of(row));
+            line
+        };
+        let lines: Vec<_> = std::iter::once(head).chain(self.rows.iter().map(line)).collect();
+        let width = |column: usize| {
+            let widths = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
+        for (number, line) in lines.iter().enumerate() {
+            for (cell, &width) in line.iter().zip(&widths) {
+                write!(f, "| {cell:<width$} ")?;
+            }
+            writeln!(f, "|")?;
+            if number == 0 {
+                widths.iter().try_for_each(|&width| write!(f, "|{:-<1$}", "", width + 2))?;
+                writeln!(f, "|")?;
+            }
         }
-        let others = self.places.len().saturating_sub(1);
-        for place in self.places.iter().take(others) {
-            write!(f, "{:>18}", format!("/ {place}"))?;
-        }
-        writeln!(f)?;
         for row in &self.rows {
-            write!(f, "{:<24}{:>5}", row.name, row.unit)?;
-            for place in 0..self.places.len() {
-                write!(
-                    f,
-                    "{:>16}",
-                    row.median(place).map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
-                )?;
+            for (number, place) in self.places.iter().enumerate() {
+                if let Some(failure) = row.failure(number) {
+                    writeln!(
+                        f,
+                        "\n{}: {place} failed: {}",
+                        row.plan.name,
+                        failure.lines().next().unwrap_or_default()
+                    )?;
+                }
             }
-            for ratio in self.ratios(row) {
-                write!(f, "{:>18}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")))?;
-            }
-            writeln!(f)?;
         }
         Ok(())
     }
@@ -121,20 +211,45 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::Measure;
     use super::*;
 
-    #[test]
-    fn medians_and_ratios() {
-        let mut report = Report { places: vec!["other".to_owned(), "own".to_owned()], rows: Vec::new() };
+    fn report(goal: Goal) -> Report {
+        let plan = RowPlan { name: "row", unit: Unit::Ns, measure: Measure::Micro, goal: Some(goal) };
+        let mut report = Report::new(vec![PEER.to_owned(), "own".to_owned()], &[plan]);
         for value in [30.0, 10.0, 20.0] {
-            report.add("row", Unit::Ns, 0, value);
+            report.add("row", 0, value);
         }
-        report.add("row", Unit::Ns, 1, 5.0);
+        report
+    }
+
+    #[test]
+    fn medians_ratios_and_goals() {
+        let mut report = report(Goal::OfSystrap(0.3));
+        assert_eq!(report.meets(&report.rows[0]), None);
+        report.add("row", 1, 5.0);
         assert_eq!(report.rows[0].median(0), Some(20.0));
-        assert_eq!(report.ratios(&report.rows[0]), [Some(0.25)]);
+        assert_eq!(report.ratio(&report.rows[0], 0), Some(0.25));
+        assert_eq!(report.meets(&report.rows[0]), Some(true));
         assert_eq!(report.to_json()["rows"][0]["medians"]["own"], 5.0);
-        report.add("missing", Unit::Ms, 0, 1.0);
-        assert_eq!(report.ratios(&report.rows[1]), [None]);
-        assert!(report.to_string().contains("0.25"));
+        assert!(report.to_string().contains("≤0.3 of systrap: met"), "{report}");
+    }
+
+    #[test]
+    fn a_missed_goal() {
+        let mut report = report(Goal::Most(2.0));
+        report.add("row", 1, 5.0);
+        assert_eq!(report.meets(&report.rows[0]), Some(false));
+    }
+
+    #[test]
+    fn a_failure_hides_the_samples() {
+        let mut report = report(Goal::OfSystrap(1.0));
+        report.add("row", 1, 5.0);
+        report.fail("row", 0, &anyhow::anyhow!("no such call\nmore"));
+        assert_eq!(report.rows[0].median(0), None);
+        assert_eq!(report.meets(&report.rows[0]), None);
+        assert!(report.to_string().contains("row: runsc-systrap failed: no such call"), "{report}");
+        assert_eq!(report.to_json()["rows"][0]["failures"][PEER], "no such call\nmore");
     }
 }

@@ -1,11 +1,12 @@
 //! Prints what Cloister costs beside native Linux, `crun` and gVisor.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use cloister_integration::Place;
-use cloister_integration::bench::{self, Options};
+use cloister_integration::bench::{self, Options, ROWS};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -15,21 +16,25 @@ use nix::unistd::Pid;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How often each is measured; medians are shown
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Also draw the ratios
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Run everything on one processor
     #[arg(long)]
     pin: bool,
-    /// Cloister's platform [default: its own choice]
-    #[arg(long)]
-    platform: Option<String>,
-    /// Only Cloister, without the others
-    #[arg(long)]
-    alone: bool,
-    /// Only these rows of the micro benchmark
+    /// Where to measure; the last is compared with the others
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "native,crun,runsc-ptrace,runsc-systrap,cloister-ptrace,cloister"
+    )]
+    places: Vec<Place>,
+    /// Only rows whose names begin so
     rows: Vec<String>,
 }
 
@@ -48,15 +53,23 @@ fn main() -> Result<()> {
         cpus.set(0).context("cannot name processor 0")?;
         sched_setaffinity(Pid::from_raw(0), &cpus).context("cannot keep to processor 0")?;
     }
-    let platform = arguments.platform.map(|name| &*name.leak());
-    let own = Place::Cloister(platform);
-    let others = [Place::Native, Place::Crun, Place::Runsc("ptrace"), Place::Runsc("systrap")];
-    let places = if arguments.alone { vec![own] } else { others.into_iter().chain([own]).collect() };
-    let options = Options { rounds: arguments.rounds, places, rows: arguments.rows };
+    let is_wanted = |name: &str| arguments.rows.iter().any(|row| name.starts_with(row.as_str()));
+    let rows: Vec<_> =
+        ROWS.iter().filter(|row| arguments.rows.is_empty() || is_wanted(row.name)).copied().collect();
+    ensure!(
+        !rows.is_empty(),
+        "no such row: there are {}",
+        ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join("; ")
+    );
+    let options = Options { rounds: arguments.rounds, places: arguments.places, rows };
     let report = bench::measure(&options, |state| {
         // Standard error may be closed: the report is what counts.
         let _ = writeln!(io::stderr(), "{state}");
     })?;
+    if let Some(path) = arguments.plot {
+        std::fs::write(&path, bench::svg(&report))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let mut output = io::stdout().lock();
     match arguments.format {
         Format::Table => write!(output, "{report}")?,
