@@ -93,8 +93,7 @@ impl Stubs {
         let tracer = Arc::new(Tracer::new(layout, started)?);
         let made = threads(&tracer, thread_filter).and_then(|threads| {
             let empty = Space::new(Arc::clone(&tracer), helper, threads);
-            prepare(&empty).map_err(to_io)?;
-            let vdso = start::prepare(&empty, &layout).map_err(to_io)?;
+            let vdso = start::prepare(&empty, &layout, prepare).map_err(to_io)?;
             let clock = Clock::new(&empty, &layout, vdso.as_ref())?;
             Ok((empty, clock))
         });

@@ -138,8 +138,12 @@ pub(super) fn send_descriptor(sender: BorrowedFd<'_>, file: BorrowedFd<'_>) -> i
 }
 
 /// Removes all that the host mapped into the first stub process but the image and the host's vDSO, which is returned,
-/// and locks the process in.
-pub(super) fn prepare(space: &Space, layout: &Layout) -> Result<Option<HostVdso>, Errno> {
+/// and locks the process in when `then` has done what the filter forbids.
+pub(super) fn prepare(
+    space: &Space,
+    layout: &Layout,
+    then: impl FnOnce(&Space) -> Result<(), Errno>,
+) -> Result<Option<HostVdso>, Errno> {
     let stack = sys::registers(space.helper())?.rsp;
     let image_end = layout.scratch + PAGE;
     // Above the image there are only the vDSO and, above that, the stack. Where a host has put it elsewhere, do without.
@@ -152,6 +156,7 @@ pub(super) fn prepare(space: &Space, layout: &Layout) -> Result<Option<HostVdso>
     };
     unmap(0..layout.code)?;
     unmap(kept_end..USER_END)?;
+    then(space)?;
     let no_new_privileges = [u64::from(libc::PR_SET_NO_NEW_PRIVS.cast_unsigned()), 1, 0, 0, 0, 0];
     space.call(libc::SYS_prctl, no_new_privileges)?;
     let filter = [u64::from(libc::SECCOMP_SET_MODE_FILTER), 0, layout.filter, 0, 0, 0];
