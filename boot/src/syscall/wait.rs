@@ -1,23 +1,13 @@
 //! `wait4(2)`, `waitid(2)`.
 
-use std::time::Duration;
-
 use zerocopy::{Immutable, IntoBytes};
 
+use super::rusage::Rusage;
 use super::{Address, Fd, Int, UInt};
 use crate::event::Events;
 use crate::fs::OpenFlags;
 use crate::prelude::*;
 use crate::task::{ExitStatus, PidFd, WaitFor, WaitOptions, Waited, WaitedChange, find_child};
-
-/// `struct rusage` (`getrusage(2)`); what is not counted is zero.
-#[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
-#[repr(C)]
-struct Rusage {
-    user: [i64; 2],
-    system: [i64; 2],
-    rest: [i64; 14],
-}
 
 /// `siginfo_t` as `waitid` fills it.
 #[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
@@ -64,7 +54,7 @@ pub(super) fn sys_wait4(
     };
     let Some(waited) = wait(cx, wait_for, options)? else { return Ok(0_u32.into()) };
     cx.memory().write_if(status, &wait_status(waited.change))?;
-    cx.memory().write_if(rusage, &rusage_of(&waited))?;
+    cx.memory().write_if(rusage, &Rusage::from(waited.time))?;
     Ok(waited.pid.into())
 }
 
@@ -105,7 +95,7 @@ pub(super) fn sys_waitid(
     };
     cx.memory().write_if(info, &waited.map(|waited| info_of(&waited)).unwrap_or_default())?;
     if let Some(waited) = &waited {
-        cx.memory().write_if(rusage, &rusage_of(waited))?;
+        cx.memory().write_if(rusage, &Rusage::from(waited.time))?;
     }
     Ok(Outcome::OK)
 }
@@ -152,12 +142,4 @@ fn info_of(waited: &Waited) -> WaitInfo {
         WaitedChange::Continued => (6, 18),
     };
     WaitInfo { signal: 17, code, pid: waited.pid, uid: waited.uid, status, ..WaitInfo::default() }
-}
-
-fn rusage_of(waited: &Waited) -> Rusage {
-    Rusage { user: timeval(waited.time.user), system: timeval(waited.time.system), rest: [0; 14] }
-}
-
-fn timeval(time: Duration) -> [i64; 2] {
-    [i64::try_from(time.as_secs()).unwrap_or(i64::MAX), i64::from(time.subsec_micros())]
 }
