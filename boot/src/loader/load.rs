@@ -15,11 +15,10 @@ use crate::mm::{self, Layout, Mm, PAGE_BYTES, ProgramInfo, Vma, VmaBacking, VmaF
 use crate::prelude::errno;
 use crate::rand;
 use crate::task::Credentials;
+use crate::time::TICKS_PER_SECOND;
 
 /// How much stack a program has without a page fault.
 const FREE_STACK_BYTES: u64 = 128 << 10;
-/// The ticks of a second in `times(2)`.
-const CLOCK_TICKS: u64 = 100;
 
 /// What a task becomes that executes a program.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ impl Prepared {
             (auxvec::AT_SYSINFO_EHDR, vdso),
             (auxvec::AT_HWCAP, hwcap as u64),
             (auxvec::AT_PAGESZ, PAGE_BYTES),
-            (auxvec::AT_CLKTCK, CLOCK_TICKS),
+            (auxvec::AT_CLKTCK, TICKS_PER_SECOND),
             (auxvec::AT_PHDR, self.elf.headers.map_or(0, |at| base.address(at))),
             (auxvec::AT_PHENT, u64::from(Elf::HEADER_BYTES)),
             (auxvec::AT_PHNUM, u64::from(self.elf.header_count)),

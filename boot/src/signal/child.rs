@@ -9,6 +9,7 @@ use super::{Handler, Origin, Signal, SignalInfo, Target, send};
 use crate::event::Events;
 use crate::kernel::Kernel;
 use crate::task::{ExitStatus, Pid, Process, ThreadGroup, Tree};
+use crate::time::ticks;
 
 /// What `SIGCHLD` and `waitid(2)` tell about a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +24,6 @@ pub(super) struct ChildInfo {
     pub(super) system_time: Duration,
 }
 
-/// Clock ticks in a second, as the guest sees them (`sysconf(3)`, `_SC_CLK_TCK`).
-const TICKS_PER_SECOND: u128 = 100;
-
 impl ChildInfo {
     /// Returns what is told about `process`, living or not.
     fn of(process: &Process) -> Self {
@@ -36,8 +34,6 @@ impl ChildInfo {
 
     /// Returns the signal `signal` about it: `status` is an exit code or a signal's number, by `code`.
     fn to_signal(self, signal: Signal, code: i32, status: i32) -> SignalInfo {
-        let ticks =
-            |time: Duration| u64::try_from(time.as_millis() * TICKS_PER_SECOND / 1000).unwrap_or(u64::MAX);
         let mut info = SignalInfo::new(signal, code).with_sender(self.pid, self.uid);
         info.fields[1] = u64::from(status.cast_unsigned());
         info.fields[2] = ticks(self.user_time);

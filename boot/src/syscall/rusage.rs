@@ -12,9 +12,6 @@ const RUSAGE_SELF: Int = 0;
 const RUSAGE_CHILDREN: Int = -1;
 const RUSAGE_THREAD: Int = 1;
 
-/// Clock ticks in a second (`sysconf(3)`, `_SC_CLK_TCK`).
-const TICKS_PER_SECOND: u128 = 100;
-
 /// `struct rusage`; what is not counted is zero.
 #[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
 #[repr(C)]
@@ -50,12 +47,9 @@ pub(super) fn sys_getrusage(cx: &mut SyscallCx<'_>, who: Int, usage: Address) ->
 
 /// Handles `times(buf)`.
 pub(super) fn sys_times(cx: &mut SyscallCx<'_>, buf: Address) -> SyscallResult {
-    let ticks = |time: std::time::Duration| {
-        i64::try_from(time.as_millis() * TICKS_PER_SECOND / 1000).unwrap_or(i64::MAX)
-    };
     let own = cx.group().cpu_time(cx.kernel());
     let children = cx.group().state().children_time;
-    let times = [own.user, own.system, children.user, children.system].map(ticks);
+    let times = [own.user, own.system, children.user, children.system].map(time::ticks);
     cx.memory().write_if(buf, &times)?;
-    Ok(ticks(cx.kernel().clock.boottime()).into())
+    Ok(time::ticks(cx.kernel().clock.boottime()).into())
 }

@@ -41,6 +41,14 @@ pub(crate) fn timeval(time: Duration) -> Timeval {
     Timeval { sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), usec: i64::from(time.subsec_micros()) }
 }
 
+/// Clock ticks in a second, as the guest sees them (`sysconf(3)`, `_SC_CLK_TCK`).
+pub(crate) const TICKS_PER_SECOND: u64 = 100;
+
+/// Returns `time` in clock ticks, as `times(2)`, `SIGCHLD` and `/proc` tell it.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / (1000 / TICKS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +62,6 @@ mod tests {
         let time = Timespec { sec: i64::MAX, nsec: 999_999_999 };
         assert_eq!(timespec(duration(time).unwrap()), time);
         assert_eq!(timeval(Duration::new(3, 4_999)), Timeval { sec: 3, usec: 4 });
+        assert_eq!(ticks(Duration::from_millis(1_239)), 123);
     }
 }

@@ -26,7 +26,7 @@ mod timer_fd;
 
 pub(crate) use clock::{Clock, Instant};
 pub(crate) use clock_id::ClockId;
-pub(crate) use convert::{duration, duration_of_timeval, timespec, timeval};
+pub(crate) use convert::{TICKS_PER_SECOND, duration, duration_of_timeval, ticks, timespec, timeval};
 pub(crate) use countdown::{Countdown, Setting, Start};
 pub(crate) use group_timers::GroupTimers;
 pub(crate) use interval_timer::IntervalKind;

@@ -3,14 +3,7 @@
 use std::fmt::Write;
 
 use crate::kernel::Kernel;
-
-/// The units of times in `/proc`: `sysconf(_SC_CLK_TCK)` a second.
-pub(super) const TICKS_PER_SECOND: u64 = 100;
-
-/// Returns a time in the units of `/proc`.
-pub(super) fn ticks(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / (1000 / TICKS_PER_SECOND)
-}
+use crate::time::ticks;
 
 /// Makes the text. The time of the living processes is told as the first processor's.
 pub(super) fn text(kernel: &Kernel) -> String {

@@ -6,10 +6,10 @@ use cloister_platform::CpuTime;
 
 use super::Subject;
 use crate::error::Errno;
-use crate::fs::proc::stat::ticks;
 use crate::prelude::errno;
 use crate::signal;
 use crate::task::Task;
+use crate::time::ticks;
 use crate::tty::job_control;
 
 /// The size of a page in bytes.
