@@ -70,7 +70,7 @@ pub(crate) fn open_pipe(cx: &SyscallCx<'_>, flags: OpenFlags) -> (Arc<OpenFile>,
     let place = &cx.kernel().anon_files.pipes;
     let inode = place.new_inode(cx);
     let path = place.path(Arc::clone(&inode) as Arc<_>, &format!("pipe:[{}]", inode.number()));
-    let pipe = Arc::new(Pipe::default());
+    let pipe = Arc::new(Pipe::anonymous());
     // Opening it through /proc/PID/fd finds the pipe here.
     *inode.anchors().get_or_init().object.lock() = Some(Arc::clone(&pipe) as Arc<_>);
     let open = |access, flags| {

@@ -89,12 +89,11 @@ pub(crate) fn open_fifo(
 ) -> Result<Box<dyn FileOps>, Fail> {
     let (pipe, access) = (pipe_of(&**inode), Access::of(flags));
     // A pipe that was found through /proc/PID/fd has had both of its ends.
-    let is_pipe = inode.file_system().type_name() == "pipefs";
-    let waits = !flags.contains(OpenFlags::NON_BLOCKING) && !is_pipe;
+    let waits = !flags.contains(OpenFlags::NON_BLOCKING) && !pipe.is_anonymous();
     let opening = match cx.run.take_held::<Opening>() {
         // The path may lead to another FIFO by now.
         Some(opening) if Arc::ptr_eq(opening.end.pipe(), &pipe) => opening,
-        _ if access == Access::Write && !waits && !is_pipe && pipe.ends().0 == 0 => {
+        _ if access == Access::Write && !waits && !pipe.is_anonymous() && pipe.ends().0 == 0 => {
             return Err(fail(errno::ENXIO, "nobody reads the FIFO"));
         }
         _ => Box::new(Opening::new(inode, pipe, access)),

@@ -7,6 +7,8 @@ use super::buffer::Segment;
 /// The saved form of a pipe, without its ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PipeImage {
+    /// Whether `pipe(2)` made it.
+    pub(super) is_anonymous: bool,
     /// What can be read.
     pub(super) bytes: Vec<u8>,
     /// The packets and runs of stream bytes that these are.

@@ -21,6 +21,8 @@ pub(crate) const MAX_CAPACITY: usize = 1 << 20;
 /// A pipe: what its ends share.
 #[derive(Debug)]
 pub(crate) struct Pipe {
+    /// Whether `pipe(2)` made it, so that it has had both of its ends; otherwise it is a FIFO's.
+    is_anonymous: bool,
     state: Lock<State, { class::STREAM }>,
     queue: WaitQueue,
 }
@@ -54,15 +56,21 @@ impl Default for Pipe {
 }
 
 impl Pipe {
+    /// Makes a pipe as `pipe(2)` does.
+    pub(crate) fn anonymous() -> Self {
+        Self { is_anonymous: true, ..Self::default() }
+    }
+
     fn with_buffer(buffer: Buffer) -> Self {
         let state = State { buffer, readers: 0, writers: 0, readers_ever: 0, writers_ever: 0 };
-        Self { state: Lock::new(state), queue: WaitQueue::new() }
+        Self { is_anonymous: false, state: Lock::new(state), queue: WaitQueue::new() }
     }
 
     /// Makes a pipe without ends as it was saved.
     #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn from_image(image: PipeImage) -> Self {
-        Self::with_buffer(Buffer::from_parts(image.bytes, image.segments, image.capacity))
+        let buffer = Buffer::from_parts(image.bytes, image.segments, image.capacity);
+        Self { is_anonymous: image.is_anonymous, ..Self::with_buffer(buffer) }
     }
 
     /// Returns its saved form.
@@ -70,7 +78,12 @@ impl Pipe {
     pub(crate) fn to_image(&self) -> PipeImage {
         let state = self.state.lock();
         let (bytes, segments) = state.buffer.to_parts();
-        PipeImage { bytes, segments, capacity: state.buffer.capacity() }
+        PipeImage { is_anonymous: self.is_anonymous, bytes, segments, capacity: state.buffer.capacity() }
+    }
+
+    /// Returns whether it is not that of a FIFO.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.is_anonymous
     }
 
     /// Returns the queue of those who wait for room, for bytes or for the other end.
