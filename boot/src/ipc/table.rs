@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::IpcPermission;
 use crate::error::{Fail, fail};
 use crate::prelude::errno;
@@ -57,6 +59,41 @@ pub(crate) enum Found {
     Existing(i32),
     /// Nothing: a new one is to be made.
     Nothing,
+}
+
+/// What a checkpoint keeps of an [`IpcTable`]: `T` is the saved form of its objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IpcTableImage<T> {
+    /// The objects by id.
+    objects: Vec<(i32, T)>,
+    next_generation: i32,
+}
+
+impl<T> IpcTable<T> {
+    /// Returns what a checkpoint keeps, with `save` for each object.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
+    pub(crate) fn to_image<I>(&self, save: impl Fn(&T) -> I) -> IpcTableImage<I> {
+        let entries = self.objects.iter();
+        IpcTableImage {
+            objects: entries.map(|(place, (turn, object))| (turn * PLACES + place, save(object))).collect(),
+            next_generation: self.next_generation,
+        }
+    }
+
+    /// Makes the table anew, with `restore` for each object. `None` if the image can't be one: an id is negative or
+    /// its place is taken, or an object can't be restored.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
+    pub(crate) fn from_image<I>(image: IpcTableImage<I>, restore: impl Fn(I) -> Option<T>) -> Option<Self> {
+        let mut objects = BTreeMap::new();
+        for (id, object) in image.objects {
+            let entry = (id.div_euclid(PLACES), restore(object)?);
+            if id < 0 || objects.insert(id.rem_euclid(PLACES), entry).is_some() {
+                return None;
+            }
+        }
+        let is_turn = (0..GENERATIONS).contains(&image.next_generation);
+        is_turn.then_some(Self { objects, next_generation: image.next_generation })
+    }
 }
 
 impl<T: IpcObject> IpcTable<T> {
@@ -187,5 +224,26 @@ mod tests {
         assert!(table.get_mut(third).is_ok_and(|object| object.0.key == 5));
         assert_eq!(table.at_place(second % PLACES).map(|(id, _)| id).unwrap(), second);
         assert!(table.get_mut(-1).is_err_and(|f| f.is(errno::EINVAL)));
+    }
+
+    #[test]
+    fn an_image_keeps_ids_and_a_bad_one_is_refused() {
+        let credentials = Credentials::default();
+        let new = |key| Object(IpcPermission::new(key, 0o600, &credentials));
+        let mut table = IpcTable::default();
+        let ids = [1, 2, 3].map(|key| table.add(new(key)));
+        table.remove(ids[1]);
+
+        let image = crate::testing::saved(&table.to_image(|object| object.0.clone()));
+        let mut made = IpcTable::from_image(image.clone(), |permission| Some(Object(permission))).unwrap();
+        assert_eq!(made.to_image(|object| object.0.clone()), image);
+        assert!(
+            made.get_mut(ids[0]).is_ok() && made.get_mut(ids[1]).is_err() && made.get_mut(ids[2]).is_ok()
+        );
+        assert_eq!(made.add(new(4)), table.add(new(4)), "the next id");
+
+        let twice = [image.objects.clone(), image.objects.clone()].concat();
+        let bad = IpcTableImage { objects: twice, ..image };
+        assert!(IpcTable::from_image(bad, |permission| Some(Object(permission))).is_none());
     }
 }

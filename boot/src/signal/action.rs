@@ -126,7 +126,18 @@ impl Action {
 
 /// The actions of all signals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Action>")]
 pub(crate) struct ActionTable(Vec<Action>);
+
+impl TryFrom<Vec<Action>> for ActionTable {
+    type Error = &'static str;
+
+    /// Takes what was saved.
+    fn try_from(actions: Vec<Action>) -> Result<Self, Self::Error> {
+        let is_whole = actions.len() == usize::from(Signal::COUNT);
+        is_whole.then_some(Self(actions)).ok_or("there is not one action for each signal")
+    }
+}
 
 impl Default for ActionTable {
     fn default() -> Self {
@@ -223,5 +234,13 @@ mod tests {
         let action = Action::from_raw(&raw).to_raw();
         assert_eq!(action.flags, 0x1000_0000);
         assert_eq!(action.mask, !((1 << 8) | (1 << 18)));
+    }
+
+    #[test]
+    fn a_table_is_saved_whole_or_refused() {
+        let mut table = ActionTable::default();
+        table.set(Signal::USR1, Action { handler: Handler::Function(0x1000), ..Action::default() });
+        assert_eq!(crate::testing::saved(&table), table);
+        ActionTable::try_from(vec![Action::default(); 3]).unwrap_err();
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use cloister_abi::signal::SignalFdInfo;
 use cloister_sync::{Lock, class};
+use serde::{Deserialize, Serialize};
 use zerocopy::IntoBytes;
 
 use super::info::{SI_QUEUE, low};
@@ -12,7 +13,7 @@ use crate::error::Errno;
 use crate::event::{Events, WaitQueue};
 use crate::fs::{FileCx, FileOps, OpenFile, Sink};
 use crate::prelude::errno;
-use crate::task::Task;
+use crate::task::{Pid, Task};
 
 /// A file that reads the signals of who reads.
 ///
@@ -25,11 +26,35 @@ pub(crate) struct SignalFd {
     queue: WaitQueue,
 }
 
+/// What a checkpoint keeps of a [`SignalFd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SignalFdImage {
+    set: SignalSet,
+    /// Whose signals wake it; `None` if that task has ended.
+    pub(crate) maker: Option<Pid>,
+}
+
 impl SignalFd {
     /// Makes a file that reads the signals in `set`.
     pub(crate) fn new(set: SignalSet, maker: &Arc<Task>) -> Self {
         let queue = maker.group().signal_events.clone();
         Self { set: Lock::new(set), maker: Arc::downgrade(maker), queue }
+    }
+
+    /// Returns what a checkpoint keeps.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
+    pub(crate) fn to_image(&self) -> SignalFdImage {
+        let maker = self.maker.upgrade().map(|maker| maker.tid());
+        SignalFdImage { set: *self.set.lock(), maker }
+    }
+
+    /// Makes it anew; `maker` is the task that the image names, if it is there.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
+    pub(crate) fn from_image(image: &SignalFdImage, maker: Option<&Arc<Task>>) -> Self {
+        match maker {
+            Some(maker) => Self::new(image.set, maker),
+            None => Self { set: Lock::new(image.set), maker: Weak::new(), queue: WaitQueue::default() },
+        }
     }
 
     /// Changes which signals it reads.
@@ -109,6 +134,7 @@ fn to_read(info: &SignalInfo) -> SignalFdInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{TestKernel, saved};
 
     #[test]
     fn fields_are_those_of_the_kind() {
@@ -121,5 +147,20 @@ mod tests {
         let mut queued = SignalInfo::new(Signal::USR2, SI_QUEUE).with_sender(1, 2);
         queued.fields[1] = u64::MAX;
         assert_eq!((to_read(&queued).pid, to_read(&queued).int), (1, -1));
+    }
+
+    #[test]
+    fn an_image_brings_it_back_with_its_maker_and_without() {
+        let fixture = TestKernel::new();
+        let test = fixture.root_task();
+        let maker = &test.task;
+        let made = SignalFd::new(SignalSet(0b1010), maker);
+        let image = saved(&made.to_image());
+        assert_eq!(image.maker, Some(maker.tid()));
+        for found in [Some(maker), None] {
+            let again = SignalFd::from_image(&image, found);
+            assert_eq!(again.fd_info(), made.fd_info());
+            assert_eq!(again.to_image().maker, found.map(|maker| maker.tid()));
+        }
     }
 }

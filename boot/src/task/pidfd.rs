@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::ThreadGroup;
+use serde::{Deserialize, Serialize};
+
+use super::{Pid, ThreadGroup};
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::event::{Events, WaitQueue};
@@ -16,7 +18,26 @@ pub(crate) struct PidFd {
     group: Arc<ThreadGroup>,
 }
 
+/// What a checkpoint keeps of a [`PidFd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PidFdImage {
+    /// The process, which may be gone: then it is one that has ended, and is known by nobody else.
+    pub(crate) tgid: Pid,
+}
+
 impl PidFd {
+    /// Returns what a checkpoint keeps.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
+    pub(crate) fn to_image(&self) -> PidFdImage {
+        PidFdImage { tgid: self.group.tgid() }
+    }
+
+    /// Makes it anew; `group` is the process that the image names.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
+    pub(crate) fn from_image(image: PidFdImage, group: &Arc<ThreadGroup>) -> Option<Self> {
+        (group.tgid() == image.tgid).then(|| Self { group: Arc::clone(group) })
+    }
+
     /// Opens a descriptor of the process `group`, which `execve` closes.
     ///
     /// # Errors
@@ -60,5 +81,22 @@ impl FileOps for PidFd {
     fn fd_info(&self) -> String {
         let tgid = self.group.tgid();
         format!("Pid:\t{tgid}\nNSpid:\t{tgid}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestKernel, saved};
+
+    #[test]
+    fn an_image_names_its_process() {
+        let fixture = TestKernel::new();
+        let (first, second) = (fixture.root_task(), fixture.root_task());
+        let made = PidFd { group: Arc::clone(first.task.group()) };
+        let image = saved(&made.to_image());
+        let again = PidFd::from_image(image, first.task.group()).unwrap();
+        assert_eq!(again.fd_info(), made.fd_info());
+        assert!(PidFd::from_image(image, second.task.group()).is_none(), "another process");
     }
 }

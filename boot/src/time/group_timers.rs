@@ -1,16 +1,18 @@
 //! The timers of a process.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use cloister_sync::{Lock, class};
+use serde::{Deserialize, Serialize};
 
 use super::cpu_limit::CpuLimit;
-use super::interval_timer::IntervalTimer;
+use super::interval_timer::{IntervalTimer, IntervalTimerImage};
+use super::posix_timer::PosixTimerImage;
 use super::{ClockId, IntervalKind, Notify, PosixTimer, Setting};
 use crate::kernel::Kernel;
 use crate::signal::{Signal, SignalInfo};
-use crate::task::{Resource, ThreadGroup, Tree};
+use crate::task::{Pid, Resource, ThreadGroup, Tree};
 
 /// The timers of a process: none of them is inherited by a child.
 #[derive(Debug, Default)]
@@ -26,7 +28,56 @@ struct PosixTimers {
     timers: BTreeMap<i32, Arc<PosixTimer>>,
 }
 
+/// What a checkpoint keeps of a process' timers. The watch over its limit of processor time follows from the limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupTimersImage {
+    next_id: i32,
+    posix: Vec<PosixTimerImage>,
+    /// The interval timers, if any was ever set.
+    intervals: Option<[IntervalTimerImage; 3]>,
+}
+
 impl GroupTimers {
+    /// Returns what a checkpoint keeps.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
+    pub(crate) fn to_image(&self) -> GroupTimersImage {
+        let (next_id, timers) = {
+            let posix = self.posix.lock();
+            (posix.next_id, posix.timers.values().cloned().collect::<Vec<_>>())
+        };
+        GroupTimersImage {
+            next_id,
+            posix: timers.iter().map(|timer| timer.to_image()).collect(),
+            intervals: self.intervals.get().map(|timers| timers.each_ref().map(|timer| timer.to_image())),
+        }
+    }
+
+    /// Makes the timers of the process `tgid`, `group`, anew; none runs yet. `None` if the image can't be one: an id is
+    /// negative, or two timers have one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
+    pub(crate) fn from_image(
+        image: &GroupTimersImage,
+        kernel: &Weak<Kernel>,
+        tgid: Pid,
+        group: &Weak<ThreadGroup>,
+    ) -> Option<Self> {
+        let mut posix = PosixTimers { next_id: image.next_id, timers: BTreeMap::new() };
+        for timer in &image.posix {
+            let made = PosixTimer::from_image(timer, Weak::clone(kernel), Weak::clone(group));
+            let id = timer.id();
+            if id < 0 || image.next_id < 0 || posix.timers.insert(id, made).is_some() {
+                return None;
+            }
+        }
+        let intervals = OnceLock::new();
+        if let Some([real, user, profile]) = image.intervals {
+            let [first, second, third] = IntervalKind::ALL;
+            let make = |kind, image| IntervalTimer::from_image(kind, tgid, Weak::clone(kernel), image);
+            let _ = intervals.set([make(first, real), make(second, user), make(third, profile)]);
+        }
+        Some(Self { posix: Lock::new(posix), intervals, cpu_limit: OnceLock::new() })
+    }
+
     /// Makes a POSIX timer of the process `group`, unless it has `limit` of them. `notify` is told its id.
     pub(crate) fn create(
         &self,
@@ -126,5 +177,30 @@ impl GroupTimers {
         for timer in self.intervals.get().into_iter().flatten() {
             timer.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::saved;
+
+    #[test]
+    fn an_image_brings_them_back_and_a_bad_one_is_refused() {
+        let timer = |id| PosixTimer::new(id, ClockId::Monotonic, Notify::Nobody, Weak::new(), Weak::new());
+        let posix = PosixTimers { next_id: 5, timers: BTreeMap::from([(2, timer(2)), (4, timer(4))]) };
+        let intervals =
+            OnceLock::from(IntervalKind::ALL.map(|kind| IntervalTimer::new(kind, 7, Weak::new())));
+        let timers = GroupTimers { posix: Lock::new(posix), intervals, cpu_limit: OnceLock::new() };
+
+        let mut image = saved(&timers.to_image());
+        let restored =
+            |image: &GroupTimersImage| GroupTimers::from_image(image, &Weak::new(), 7, &Weak::new());
+        let made = restored(&image).unwrap();
+        assert_eq!(made.to_image(), timers.to_image());
+        assert!(made.get(4).is_some() && made.get(3).is_none());
+
+        image.posix.push(timer(2).to_image());
+        assert!(restored(&image).is_none(), "two timers with one id");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cloister_sync::{Lock, class};
+use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::{ClockId, Countdown, Instant, Setting, Start};
@@ -67,11 +68,45 @@ struct State {
     is_queued: bool,
 }
 
+/// What a checkpoint keeps of an interval timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IntervalTimerImage {
+    countdown: Countdown,
+    is_queued: bool,
+}
+
 impl IntervalTimer {
     /// Makes a timer of the process `tgid` that does not run.
     pub(super) fn new(kind: IntervalKind, tgid: Pid, kernel: Weak<Kernel>) -> Arc<Self> {
         let alarm = Alarm::new(Countdown::new(kind.clock(tgid)));
         Arc::new(Self { kind, tgid, kernel, state: Lock::new(State { alarm, is_queued: false }) })
+    }
+
+    /// Returns what a checkpoint keeps.
+    pub(super) fn to_image(&self) -> IntervalTimerImage {
+        let state = self.state.lock();
+        IntervalTimerImage { countdown: state.alarm.countdown, is_queued: state.is_queued }
+    }
+
+    /// Makes it anew. It is armed by [`IntervalTimer::start`].
+    pub(super) fn from_image(
+        kind: IntervalKind,
+        tgid: Pid,
+        kernel: Weak<Kernel>,
+        image: IntervalTimerImage,
+    ) -> Arc<Self> {
+        let alarm = Alarm::new(image.countdown);
+        Arc::new(Self { kind, tgid, kernel, state: Lock::new(State { alarm, is_queued: image.is_queued }) })
+    }
+
+    /// Lets a timer that was made from an image run.
+    #[expect(dead_code, reason = "no checkpoint is read yet")]
+    pub(super) fn start(self: &Arc<Self>, kernel: &Kernel, tree: &Tree) {
+        let now = self.now(kernel, tree);
+        let mut state = self.state.lock();
+        if !state.is_queued {
+            state.alarm.arm(kernel, now, self.weak());
+        }
     }
 
     /// Sets it. Returns what was left.

@@ -63,6 +63,13 @@ pub(crate) struct PosixTimerImage {
     overrun: i32,
 }
 
+impl PosixTimerImage {
+    /// Returns the timer's id.
+    pub(super) fn id(&self) -> i32 {
+        self.id
+    }
+}
+
 impl PosixTimer {
     /// Makes a timer that does not run.
     pub(crate) fn new(
@@ -89,7 +96,6 @@ impl PosixTimer {
     }
 
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> PosixTimerImage {
         let state = self.state.lock();
         let countdown = state.alarm.countdown;
