@@ -33,30 +33,30 @@ pub(crate) const CLONE_COPY_FLAGS: u64 = (libc::CLONE_PARENT | libc::CLONE_PTRAC
 /// How a helper makes a guest thread that has no tracer: it does not share the helper's descriptors.
 pub(crate) const CLONE_UNTRACED_FLAGS: u64 = CLONE_THREAD_FLAGS & !(libc::CLONE_FILES as u64);
 
-/// A system call that more processes than helpers make: its number, and arguments by index that it must have.
-pub(crate) type Exception<'a> = (i64, &'a [(u8, u64)]);
+/// A system call that is let through: its number, and the arguments that it must have, by index.
+pub(crate) type Allowed<'a> = (i64, &'a [(u8, u64)]);
 
-/// Builds the filter, with `exceptions` for guest threads that have no tracer.
-pub(crate) fn build(exceptions: &[Exception<'_>]) -> Result<Vec<sock_filter>, Errno> {
-    let argument = |index: u8, value: u64| {
-        SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
-            .and_then(|condition| SeccompRule::new(vec![condition]))
-    };
+/// What helpers do.
+const HELPERS: &[Allowed<'_>] = &[
+    // Memory of the stub itself, and its descriptor 1 (see `image`).
+    (libc::SYS_mmap, &[]),
+    (libc::SYS_munmap, &[]),
+    (libc::SYS_mprotect, &[]),
+    (libc::SYS_mremap, &[]),
+    (libc::SYS_madvise, &[]),
+    // Guest threads and copies.
+    (libc::SYS_clone, &[(0, CLONE_THREAD_FLAGS)]),
+    (libc::SYS_clone, &[(0, CLONE_COPY_FLAGS)]),
+    // The file to map, which the platform sends.
+    (libc::SYS_recvmsg, &[(0, 0)]),
+    (libc::SYS_close, &[(0, 1)]),
+];
+
+/// Builds the filter, which lets through what helpers do, and `more` for guest threads that have no tracer.
+pub(crate) fn build(more: &[Allowed<'_>]) -> Result<Vec<sock_filter>, Errno> {
     let rules = || -> Result<_, seccompiler::BackendError> {
-        let mut rules = BTreeMap::from([
-            // Memory of the stub itself, and its descriptor 1 (see `image`).
-            (libc::SYS_mmap, vec![]),
-            (libc::SYS_munmap, vec![]),
-            (libc::SYS_mprotect, vec![]),
-            (libc::SYS_mremap, vec![]),
-            (libc::SYS_madvise, vec![]),
-            // Guest threads and copies.
-            (libc::SYS_clone, vec![argument(0, CLONE_THREAD_FLAGS)?, argument(0, CLONE_COPY_FLAGS)?]),
-            // The file to map, which the platform sends.
-            (libc::SYS_recvmsg, vec![argument(0, 0)?]),
-            (libc::SYS_close, vec![argument(0, 1)?]),
-        ]);
-        for (number, arguments) in exceptions {
+        let mut rules = BTreeMap::new();
+        for (number, arguments) in HELPERS.iter().chain(more) {
             let conditions = arguments
                 .iter()
                 .map(|&(index, value)| {

@@ -253,14 +253,9 @@ impl Layout {
     }
 }
 
-/// Returns where the second filter of an image is, whose first has `length` instructions.
+/// Returns where the second filter of an image is, whose first has `length` instructions after its `struct sock_fprog`.
 pub(crate) fn second_filter(layout: &Layout, length: usize) -> u64 {
-    layout.filter + filter_bytes(length)
-}
-
-/// How many bytes a filter takes: a `struct sock_fprog` and the instructions.
-fn filter_bytes(length: usize) -> u64 {
-    16 + 8 * length as u64
+    layout.filter + 16 + 8 * length as u64
 }
 
 /// Returns how far `label` is from the beginning of the routines.

@@ -69,7 +69,7 @@ pub(crate) struct Stubs {
 /// How a platform's guest threads are made, and what else its stub processes need.
 pub(crate) struct Setup<'a> {
     /// What guest threads do beyond what helpers do.
-    pub(crate) exceptions: &'a [filter::Exception<'a>],
+    pub(crate) thread_calls: &'a [filter::Allowed<'a>],
     /// The filter of guest threads, beside that of the helpers.
     pub(crate) thread_filter: Option<Vec<libc::sock_filter>>,
 }
@@ -85,7 +85,7 @@ impl Stubs {
         prepare: impl FnOnce(&Space) -> Result<(), Errno>,
     ) -> std::io::Result<Self> {
         let sleeper = Sleeper::new()?;
-        let helpers_filter = filter::build(setup.exceptions).map_err(to_io)?;
+        let helpers_filter = filter::build(setup.thread_calls).map_err(to_io)?;
         let thread_filter = image::second_filter(&layout, helpers_filter.len());
         let filters: Vec<_> = std::iter::once(helpers_filter).chain(setup.thread_filter).collect();
         let started = start::start(&image::build(&layout, &filters))?;
@@ -136,7 +136,7 @@ impl Platform {
     ///
     /// The host's: `EPERM` where ptrace is forbidden, `EACCES` where memory files can't be executed.
     pub fn new() -> std::io::Result<Self> {
-        let setup = Setup { exceptions: &[], thread_filter: None };
+        let setup = Setup { thread_calls: &[], thread_filter: None };
         let threads = |tracer: &Arc<Tracer>, _| -> std::io::Result<Arc<dyn Threads>> {
             Ok(Arc::new(TracedThreads(Arc::clone(tracer))))
         };

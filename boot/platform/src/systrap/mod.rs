@@ -78,7 +78,7 @@ impl Platform {
         let layout = ptrace::random_layout()?;
         let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
         let number = |pid: rustix::process::Pid| u64::from(pid.as_raw_pid().cast_unsigned());
-        let exceptions: [ptrace::filter::Exception<'_>; 8] = [
+        let thread_calls: [ptrace::filter::Allowed<'_>; 8] = [
             (libc::SYS_clone, &[(0, ptrace::filter::CLONE_UNTRACED_FLAGS)]),
             (libc::SYS_sigaltstack, &[]),
             (libc::SYS_close, &[(0, 0)]),
@@ -89,7 +89,7 @@ impl Platform {
             (libc::SYS_tgkill, &[(0, number(process)), (1, number(thread)), (2, libc::SIGCHLD as u64)]),
         ];
         let thread_filter = filter::build(&(layout.code..layout.code + PAGE), process, thread);
-        let setup = Setup { exceptions: &exceptions, thread_filter: Some(thread_filter) };
+        let setup = Setup { thread_calls: &thread_calls, thread_filter: Some(thread_filter) };
         let slots = Slots::new(layout.slots)?;
         slots.set_waker(process, thread);
         let mut made = None;

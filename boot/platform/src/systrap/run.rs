@@ -85,19 +85,22 @@ impl Loop<'_> {
     /// Handles traps until `until`, or until none is there and none is worth waiting for. Returns whether any came.
     fn handle_traps(&self, until: Instant) -> bool {
         let mut is_any = false;
+        // Which threads run changes by traps alone.
+        let mut is_room = self.is_room();
         loop {
             let mut is_quiet = true;
             for _ in 0..LOOKS {
                 if let Some(thread) = self.threads.take_trapped() {
                     is_quiet = false;
-                    let is_room = self.threads.busy_processors() < self.processors;
-                    self.threads.slots().set_spins(if is_room { SPINS } else { FEW_SPINS });
+                    let is_free = self.threads.busy_processors() < self.processors;
+                    self.threads.slots().set_spins(if is_free { SPINS } else { FEW_SPINS });
                     self.threads.handle(thread);
                     self.supervisor.run_woken();
+                    is_room = self.is_room();
                     if Instant::now() >= until {
                         return true;
                     }
-                } else if !self.is_room() {
+                } else if !is_room {
                     return is_any || !is_quiet;
                 }
                 std::hint::spin_loop();
