@@ -29,15 +29,21 @@ mod tests {
     }
 
     impl Sandbox {
-        fn find() -> Result<Self> {
-            let until = Instant::now() + Duration::from_secs(10);
+        /// Waits until the application of a session sleeps: a process that begins is made of others that end.
+        fn find(session: &Session) -> Result<Self> {
+            let until = Instant::now() + Duration::from_secs(20);
+            let mut last = None;
             loop {
+                let tasks = session.run(&["ps", session.id()])?.stdout;
+                let is_asleep = tasks.lines().any(|line| line.trim_end().ends_with("[sleep]"));
                 let sandbox = Self::look()?;
-                if !sandbox.stubs.is_empty() {
+                let present = is_asleep.then(|| sandbox.stubs.clone());
+                if present.is_some() && present == last {
                     return Ok(sandbox);
                 }
-                ensure!(Instant::now() < until, "no process of the application was found");
-                std::thread::sleep(Duration::from_millis(20));
+                last = present;
+                ensure!(Instant::now() < until, "the application does not come to rest");
+                std::thread::sleep(Duration::from_millis(100));
             }
         }
 
@@ -67,7 +73,7 @@ mod tests {
                 let done = session.run(args)?;
                 ensure!(done.status == Status::Code(0), "cloister {} failed\n{done}", args.join(" "));
             }
-            let checked = Sandbox::find().and_then(|sandbox| check(&sandbox));
+            let checked = Sandbox::find(session).and_then(|sandbox| check(&sandbox));
             session.run(&["delete", "--force", id])?;
             checked
         });
