@@ -49,6 +49,26 @@ impl Owners {
         Some((slot, false))
     }
 
+    /// Gives back a slot that was taken and could not be mapped.
+    pub(super) fn give_back_unmapped(&mut self, slot: usize, helper: Pid) {
+        let Some(space) = self.spaces.get_mut(&helper) else { return };
+        // If the helper died meanwhile, its slots are to be cleared, this one among them.
+        if let Some(at) = space.all.iter().position(|known| *known == slot) {
+            space.all.swap_remove(at);
+            self.free.push(slot);
+        }
+        if space.all.is_empty() {
+            self.spaces.remove(&helper);
+        }
+    }
+
+    /// Gives back a slot that was taken and is mapped, and for which there is no thread.
+    pub(super) fn give_back_mapped(&mut self, slot: usize, helper: Pid) {
+        if let Some(space) = self.spaces.get_mut(&helper) {
+            space.free.push(slot);
+        }
+    }
+
     /// Takes note that `thread` uses a slot that was taken.
     pub(super) fn assign(&mut self, slot: usize, helper: Pid, thread: Pid) {
         self.spaces.entry(helper).or_default().threads += 1;
@@ -116,5 +136,25 @@ mod tests {
         assert_eq!(owners.take_released(), [0, 1]);
         owners.give_back(1);
         assert_eq!(owners.take(other), Some((1, false)));
+    }
+
+    #[test]
+    fn a_slot_without_a_thread_is_the_next_threads() {
+        let mut owners = Owners::default();
+        let (helper, other) = (pid(10), pid(20));
+        assert_eq!(owners.take(helper), Some((0, false)));
+        owners.give_back_unmapped(0, helper);
+        assert!(owners.spaces.is_empty());
+        assert_eq!(owners.take(other), Some((0, false)), "nobody has mapped it");
+        owners.give_back_mapped(0, other);
+        assert_eq!(owners.take(helper), Some((1, false)), "slot 0 is another's");
+        assert_eq!(owners.take(other), Some((0, true)));
+
+        // The helper of a space that has no threads dies while a slot is on its way.
+        owners.bury(other);
+        owners.give_back_unmapped(0, other);
+        owners.give_back_mapped(0, other);
+        assert_eq!(owners.take_released(), [0]);
+        assert_eq!(owners.take(helper), Some((2, false)), "slot 0 is to be cleared");
     }
 }

@@ -318,21 +318,41 @@ impl GuestThreads {
         }
     }
 
-    /// Maps a slot for a thread of an address space. Returns its number.
-    fn map_slot(&self, space: &Space) -> Result<usize, Errno> {
-        let taken = self.tracer.tables().owners.take(space.helper());
-        let (slot, is_mapped) = taken.ok_or(errno::EAGAIN)?;
+    /// Takes a slot for a thread of an address space, and has it mapped there. Returns its number.
+    fn take_slot(&self, space: &Space) -> Result<usize, Errno> {
+        if !self.tracer.is_home() {
+            return Err(errno::EDEADLK);
+        }
+        let (slot, is_mapped) = {
+            let mut tables = self.tracer.tables();
+            // Only who lives can be buried, and its slots released.
+            tables.bring_helper_home(space.helper()).ok_or(errno::ESRCH)?;
+            tables.owners.take(space.helper()).ok_or(errno::EAGAIN)?
+        };
         if !is_mapped {
-            let start = self.slots.address(slot);
-            let range = start..start + slot::BYTES as u64;
-            let protection = Protection::READ | Protection::WRITE;
-            space.map_file(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot))?;
-            // A copy of the address space must not have it.
-            let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
-            space.call(libc::SYS_madvise, [start, slot::BYTES as u64, advice, 0, 0, 0])?;
+            self.map_slot(space, slot)?;
         }
         self.slots.prepare(slot, self.tracer.layout.doorbell);
         Ok(slot)
+    }
+
+    /// Maps a slot that was taken, or gives it back.
+    fn map_slot(&self, space: &Space, slot: usize) -> Result<(), Errno> {
+        let start = self.slots.address(slot);
+        let range = start..start + slot::BYTES as u64;
+        let protection = Protection::READ | Protection::WRITE;
+        let mapped =
+            space.map_file(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot));
+        // A copy of the address space must not have it.
+        let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
+        let advised = mapped.and_then(|()| {
+            space.call(libc::SYS_madvise, [start, slot::BYTES as u64, advice, 0, 0, 0]).map(drop)
+        });
+        // One that can be mapped and neither advised nor unmapped stays its space's, unused.
+        if advised.is_err() && space.call(libc::SYS_munmap, [start, slot::BYTES as u64, 0, 0, 0, 0]).is_ok() {
+            self.tracer.tables().owners.give_back_unmapped(slot, space.helper());
+        }
+        advised
     }
 }
 
@@ -343,9 +363,11 @@ impl Threads for GuestThreads {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno> {
-        let slot = self.map_slot(&space)?;
+        let slot = self.take_slot(&space)?;
         let helper = space.helper();
-        let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS)?;
+        let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS).inspect_err(|_| {
+            self.tracer.tables().owners.give_back_mapped(slot, helper);
+        })?;
         {
             let mut tables = self.tracer.tables();
             tables.owners.assign(slot, helper, pid);

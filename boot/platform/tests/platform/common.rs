@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloister_abi::Registers;
+use cloister_abi::{Errno, Registers};
 use cloister_platform::{AddressSpace, Backing, Platform, Protection, Supervisor, Thread, Trap, TrapHandler};
 use cloister_platform::{ptrace, systrap};
 use cloister_sync::Lock;
@@ -85,8 +85,17 @@ impl Sandbox {
 
     /// Makes a thread whose traps are known by `thread`.
     pub(crate) fn spawn(&self, space: &Arc<dyn AddressSpace>, thread: usize) -> Arc<dyn Thread> {
+        self.try_spawn(space, thread).unwrap()
+    }
+
+    /// As [`Sandbox::spawn`], which may fail.
+    pub(crate) fn try_spawn(
+        &self,
+        space: &Arc<dyn AddressSpace>,
+        thread: usize,
+    ) -> Result<Arc<dyn Thread>, Errno> {
         let handler = Arc::new(Keep { thread, traps: Arc::clone(&self.traps) });
-        Arc::clone(space).spawn(None, handler).unwrap()
+        Arc::clone(space).spawn(None, handler)
     }
 
     /// Makes an address space with `code` and a page of stack, and a thread that is number 0.

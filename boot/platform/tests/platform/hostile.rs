@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cloister_abi::{Registers, errno};
 use cloister_platform::{FpuState, Trap};
+use rustix::process::{Resource, Rlimit};
 
 use crate::common::{CODE, DATA, PAGE, Sandbox, start};
 use crate::stub::{children, mappings};
@@ -298,5 +299,36 @@ fn slots_are_never_those_of_two_address_spaces() {
         threads.iter().for_each(|thread| thread.exit());
         wait_for_deaths(&sandbox, 1 + spaces.len());
     }
+    assert_works(&sandbox);
+}
+
+#[test]
+fn a_thread_that_cannot_be_made_takes_no_slot() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, _first) = sandbox.program(&PROGRAM);
+    let [_, helper, _] = children()[..] else { panic!("the empty space, the helper, its thread") };
+    let helper = rustix::process::Pid::from_raw(helper).unwrap();
+    let set_limit = |bytes| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(Some(helper), Resource::As, limit).unwrap();
+    };
+    // The host maps no more for the helper.
+    set_limit(Some(PAGE));
+    for _ in 0..100 {
+        assert_eq!(sandbox.try_spawn(&space, 1).unwrap_err(), errno::ENOMEM);
+    }
+    set_limit(None);
+    let _second = sandbox.spawn(&space, 1);
+    let pid = *children().last().unwrap();
+    let offsets: Vec<_> = slots(pid).iter().map(|(_, offset)| *offset).collect();
+    assert_eq!(offsets, [SLOT, 2 * SLOT], "the next slot is used, and none is lost");
+
+    // Nothing is left of the helper; what it might have used is the next address space's.
+    rustix::process::kill_process(helper, rustix::process::Signal::KILL).unwrap();
+    wait_for_deaths(&sandbox, 1);
+    assert_eq!(sandbox.try_spawn(&space, 2).unwrap_err(), errno::ESRCH);
+    let (_space, _thread) = sandbox.program(&PROGRAM);
+    let mut offsets: Vec<_> = slots(*children().last().unwrap()).iter().map(|(_, offset)| *offset).collect();
+    assert!(offsets.pop().is_some_and(|offset| offset <= 2 * SLOT) && offsets.is_empty());
     assert_works(&sandbox);
 }
