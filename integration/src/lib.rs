@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod bundle;
+pub mod container;
 pub mod exclusive;
 pub mod guest;
 pub mod known;
@@ -22,6 +23,7 @@ pub mod program;
 pub mod rootfs;
 pub mod session;
 
+pub use container::Container;
 pub use place::Place;
 pub use process::{Finished, Status};
 pub use program::Program;

@@ -2,71 +2,16 @@
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use anyhow::{Context, Result, ensure};
-    use cloister_integration::process::{Finished, Status};
-    use cloister_integration::{Place, Program, Rootfs, Session, exclusive, known};
+    use cloister_integration::process::Status;
+    use cloister_integration::{Container, Place, Program, Rootfs, known};
 
-    /// Does the work with a bundle that runs the program; the test's name is in the list of known failures.
     fn with_bundle(
         name: &str,
         program: &Program,
         work: impl FnOnce(&Container<'_>) -> Result<()>,
     ) -> Result<()> {
-        let lock = exclusive::acquire()?;
-        let outcome = Session::during(&lock, |session| {
-            let bundle = session.write_bundle(program)?.display().to_string();
-            work(&Container { session, bundle })
-        });
-        known::judge_whole(Place::Cloister(None), &format!("containers/{name}"), outcome)
-    }
-
-    struct Container<'a> {
-        session: &'a Session<'a>,
-        bundle: String,
-    }
-
-    impl Container<'_> {
-        fn id(&self) -> &str {
-            self.session.id()
-        }
-
-        /// The command succeeds.
-        fn ok(&self, args: &[&str]) -> Result<Finished> {
-            let done = self.session.run(args)?;
-            ensure!(done.status == Status::Code(0), "cloister {} failed\n{done}", args.join(" "));
-            Ok(done)
-        }
-
-        /// The command fails with these words on one line.
-        fn refused(&self, args: &[&str], words: &[&str]) -> Result<()> {
-            let done = self.session.run(args)?;
-            ensure!(
-                matches!(done.status, Status::Code(1..)),
-                "cloister {} should fail\n{done}",
-                args.join(" ")
-            );
-            ensure!(done.stderr.lines().count() == 1, "the error is not one line\n{done}");
-            ensure!(
-                words.iter().all(|word| done.stderr.contains(word)),
-                "the error lacks one of {words:?}\n{done}"
-            );
-            Ok(())
-        }
-
-        fn state(&self) -> Result<serde_json::Value> {
-            Ok(serde_json::from_str(&self.ok(&["state", self.id()])?.stdout)?)
-        }
-
-        fn wait_for_status(&self, status: &str) -> Result<()> {
-            let until = Instant::now() + Duration::from_secs(10);
-            while self.state()?["status"] != status {
-                ensure!(Instant::now() < until, "it did not get {status}: {}", self.state()?);
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Ok(())
-        }
+        Container::with(&format!("containers/{name}"), Place::Cloister(None), program, work)
     }
 
     fn shell(script: &str) -> Program {
@@ -92,11 +37,7 @@ mod tests {
             container.ok(&["start", id])?;
             container.wait_for_status("running")?;
             container.refused(&["start", id], &[id])?;
-            let until = Instant::now() + Duration::from_secs(10);
-            while !container.session.work().join("mark").exists() {
-                ensure!(Instant::now() < until, "the program did not run");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            container.wait_for_file("mark")?;
             let list = container.ok(&["list"])?;
             ensure!(list.stdout.contains(id) && list.stdout.contains("running"), "{list}");
             container.refused(&["delete", id], &[id, "running"])?;
@@ -137,11 +78,7 @@ mod tests {
         with_bundle("signals_reach_the_process", &shell(script), |container| {
             container.ok(&["create", "--bundle", &container.bundle, container.id()])?;
             container.ok(&["start", container.id()])?;
-            let until = Instant::now() + Duration::from_secs(10);
-            while !container.session.work().join("ready").exists() {
-                ensure!(Instant::now() < until, "the program did not run");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            container.wait_for_file("ready")?;
             container.ok(&["kill", container.id(), "TERM"])?;
             container.wait_for_status("stopped")?;
             ensure!(container.session.work().join("mark").exists(), "the handler did not run");

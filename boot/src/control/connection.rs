@@ -101,7 +101,7 @@ impl ControlConnection {
                 return containers.wait(&request.id, Some(request.pid), replier).transpose();
             }
             Request::Signal(request) => super::signal::signal(kernel, &request).map(|()| Done.into()),
-            Request::State(request) => containers.get(&request.id).map(|c| c.state().into()),
+            Request::State(request) => containers.get(&request.id).map(|c| c.state(kernel).into()),
             Request::Processes(request) => super::processes::processes(kernel, &request.id).map(Into::into),
             Request::Strace(request) => {
                 kernel.strace.set(request.on);
@@ -119,9 +119,10 @@ impl ControlConnection {
             Request::Execute(request) => {
                 super::execute::execute(kernel, &request, descriptors).map(Into::into)
             }
-            Request::Pause(_) | Request::Resume(_) => {
-                Err(Failure::new(ErrorKind::Unsupported, "this kernel can't freeze its sandbox yet"))
+            Request::Pause(request) => {
+                return super::freeze::pause(kernel, &request.id, replier).err().map(Err);
             }
+            Request::Resume(request) => super::freeze::resume(kernel, &request.id).map(|()| Done.into()),
         })
     }
 }

@@ -9,6 +9,7 @@ use cloister_sync::{Lock, class};
 
 use super::connection::ControlConnection;
 use crate::fs::FsContext;
+use crate::kernel::Kernel;
 use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
 
 /// Who is to be told about the end of a process.
@@ -117,11 +118,12 @@ impl Container {
     }
 
     /// Returns its state.
-    pub(super) fn state(&self) -> ContainerState {
+    pub(super) fn state(&self, kernel: &Kernel) -> ContainerState {
         let life = self.life.lock();
         let ended = life.processes.get(&life.init).is_some_and(|init| init.status.is_some());
         let status = match (&life.first, ended) {
             (Some(_), _) => Status::Created,
+            (None, false) if kernel.freezer.is_frozen() => Status::Paused,
             (None, false) => Status::Running,
             (None, true) => Status::Stopped,
         };

@@ -20,9 +20,13 @@ pub(super) fn execute(
     descriptors: Vec<OwnedFd>,
 ) -> Result<ExecuteReply, Failure> {
     let container = kernel.containers.get(&request.id)?;
-    if container.state().status != Status::Running {
-        let message = format!("container `{}` does not run", request.id);
-        return Err(Failure::new(ErrorKind::InvalidState, message));
+    let problem = match container.state(kernel).status {
+        Status::Running => None,
+        Status::Paused => Some("is paused; resume it first"),
+        Status::Created | Status::Stopped => Some("does not run"),
+    };
+    if let Some(problem) = problem {
+        return Err(Failure::new(ErrorKind::InvalidState, format!("container `{}` {problem}", request.id)));
     }
     if descriptors.len() != 3 {
         let message = format!("a process needs 3 descriptors, not {}", descriptors.len());

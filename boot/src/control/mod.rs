@@ -5,6 +5,7 @@
 //! | `server`, `connection` | the socket, the handshake, requests and replies |
 //! | `containers`, `container` | the containers of the sandbox, and the life of one |
 //! | `create`, `start`, `execute` | making a container, its first process, and others |
+//! | `freeze` | standing still and going on |
 //! | `signal`, `processes`, `debug` | what else is asked for |
 
 mod connection;
@@ -14,6 +15,7 @@ mod create;
 mod debug;
 mod execute;
 mod file_server;
+mod freeze;
 mod mounts;
 mod process;
 mod processes;
@@ -23,4 +25,5 @@ mod start;
 
 pub(crate) use container::Container;
 pub(crate) use containers::Containers;
+pub(crate) use freeze::Freezer;
 pub(crate) use server::ControlServer;

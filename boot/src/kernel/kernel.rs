@@ -8,7 +8,7 @@ use std::time::Duration;
 use cloister_platform::{Platform, Supervisor};
 
 use super::{Reactor, RunQueue, TimerQueue};
-use crate::control::Containers;
+use crate::control::{Containers, Freezer};
 use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
@@ -18,8 +18,8 @@ use crate::loader::VdsoObject;
 use crate::net::Net;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
-use crate::task::ProcessTree;
 use crate::task::futex::FutexTable;
+use crate::task::{ProcessTree, Task};
 use crate::time::Clock;
 
 /// What the kernel is told at its start.
@@ -56,6 +56,8 @@ pub(crate) struct Kernel {
     pub(crate) processes: ProcessTree,
     /// The containers.
     pub(crate) containers: Containers,
+    /// Whether the sandbox stands still.
+    pub(crate) freezer: Freezer,
     /// The virtual file system.
     pub(crate) vfs: Vfs,
     /// The futexes that somebody waits for.
@@ -102,6 +104,7 @@ impl Kernel {
             clock: Clock::new(),
             processes: ProcessTree::default(),
             containers: Containers::default(),
+            freezer: Freezer::default(),
             vfs: Vfs::default(),
             futexes: FutexTable::default(),
             ipc: Ipc::default(),
@@ -130,6 +133,11 @@ impl Kernel {
         self.syscalls.load(Ordering::Relaxed)
     }
 
+    /// Takes the task that is to run next.
+    fn next_task(&self) -> Option<Arc<Task>> {
+        if self.freezer.is_frozen() { self.run_queue.pop_if(Task::is_killed) } else { self.run_queue.pop() }
+    }
+
     /// Ends the sandbox once the work at hand is done.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Ordering::Release);
@@ -144,8 +152,8 @@ impl Supervisor for Kernel {
         // Last, since tasks that ran may have set timers.
         loop {
             let now = self.clock.monotonic();
-            let next = self.timers.expire_due(now);
-            let Some(task) = self.run_queue.pop() else {
+            let next = if self.freezer.is_frozen() { None } else { self.timers.expire_due(now) };
+            let Some(task) = self.next_task() else {
                 return next.map(|at| at.saturating_duration_since(now));
             };
             task.run_again();
@@ -153,7 +161,7 @@ impl Supervisor for Kernel {
     }
 
     fn run_woken(&self) {
-        while let Some(task) = self.run_queue.pop() {
+        while let Some(task) = self.next_task() {
             task.run_again();
         }
     }

@@ -27,6 +27,16 @@ impl RunQueue {
         }
     }
 
+    /// Takes the oldest task that `may_run`, which is asked without a lock.
+    pub(crate) fn pop_if(&self, may_run: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
+        let mut waiting = std::mem::take(&mut *self.tasks.lock());
+        let found = waiting.iter().position(|task| may_run(task)).and_then(|at| waiting.remove(at));
+        let mut tasks = self.tasks.lock();
+        waiting.append(&mut tasks);
+        *tasks = waiting;
+        found
+    }
+
     /// Takes the oldest task.
     pub(crate) fn pop(&self) -> Option<Arc<Task>> {
         self.tasks.lock().pop_front()

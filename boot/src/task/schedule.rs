@@ -58,7 +58,7 @@ impl Schedule {
         std::mem::replace(&mut self.thread, thread)
     }
 
-    /// Puts a new task among those that wait for a worker.
+    /// Puts a new task, or one that may not go on now, among those that wait for a worker.
     pub(super) fn start(&mut self) {
         self.place = Place::Queued;
     }
@@ -92,6 +92,12 @@ impl Schedule {
             thread.interrupt();
         }
         self.wake().1
+    }
+
+    /// Stops its guest code, if it runs any, so that it comes to its worker. Returns whether it ran.
+    pub(super) fn halt(&self) -> bool {
+        let thread = self.thread.as_ref().filter(|_| self.place == Place::User);
+        thread.inspect(|thread| thread.interrupt()).is_some()
     }
 
     /// Says that signals are about to be looked at: a kick after this counts anew.

@@ -227,6 +227,16 @@ impl Task {
         }
     }
 
+    /// Stops its guest code, if it runs any, so that it is held while the sandbox is frozen. Returns whether it ran.
+    pub(crate) fn halt(&self) -> bool {
+        self.schedule.lock().halt()
+    }
+
+    /// Returns whether it is to leave, whatever else it does.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.group.state().exit.is_some()
+    }
+
     /// Returns whether a signal is to be handled before its guest code goes on.
     pub(crate) fn has_deliverable_signal(&self) -> bool {
         signal::has_deliverable(self)
@@ -273,6 +283,10 @@ impl Task {
                     continue;
                 }
             }
+            if self.kernel.freezer.is_frozen() {
+                // Until the thaw, or its end.
+                return self.start();
+            }
             if self.schedule.lock().try_resume(&run.registers) {
                 return;
             }
@@ -300,6 +314,8 @@ impl TrapHandler for Task {
             }
         };
         self.advance(&mut run, progress);
+        drop(run);
+        self.kernel.freezer.note_stop();
     }
 }
 

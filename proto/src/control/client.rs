@@ -182,6 +182,10 @@ mod tests {
         peer.send(&Envelope { id, body: body.into() }, &[]).unwrap();
     }
 
+    fn pause() -> Pause {
+        Pause { id: "c".into() }
+    }
+
     fn serve(peer: &Connection) -> Option<Envelope<Request>> {
         peer.receive::<Envelope<Request>>().unwrap().map(|(envelope, _)| envelope)
     }
@@ -205,7 +209,7 @@ mod tests {
         })
         .unwrap();
         let ticket = client.start(Wait { id: "c".into() }, &[]).unwrap();
-        assert_eq!(client.call(Pause, &[]).unwrap(), Done);
+        assert_eq!(client.call(pause(), &[]).unwrap(), Done);
         assert_eq!(client.wait::<Wait>(ticket).unwrap().code(), 137);
     }
 
@@ -230,9 +234,9 @@ mod tests {
             serve(&peer);
         })
         .unwrap();
-        let error = client.call(Pause, &[]).unwrap_err();
+        let error = client.call(pause(), &[]).unwrap_err();
         assert_eq!(error.to_string(), "the sandbox is frozen");
-        assert!(matches!(client.call(Pause, &[]), Err(ClientError::UnexpectedReply("Pause"))));
-        assert!(matches!(client.call(Pause, &[]), Err(ClientError::Closed)));
+        assert!(matches!(client.call(pause(), &[]), Err(ClientError::UnexpectedReply("Pause"))));
+        assert!(matches!(client.call(pause(), &[]), Err(ClientError::Closed)));
     }
 }

@@ -121,9 +121,7 @@ pub(crate) enum Command {
     Wait(wait::Wait),
     Ps(ps::Ps),
     Exec(exec::Exec),
-    #[command(hide = true)]
     Pause(pause::Pause),
-    #[command(hide = true)]
     Resume(pause::Resume),
     Debug(debug::Debug),
     Spec(spec::Spec),

@@ -27,13 +27,13 @@ pub(crate) struct Resume {
 
 impl Pause {
     pub(crate) fn pause(&self, context: &Context) -> anyhow::Result<ExitCode> {
-        ask(context, &self.id, control::Pause, "pause")
+        ask(context, &self.id, control::Pause { id: self.id.to_string() }, "pause")
     }
 }
 
 impl Resume {
     pub(crate) fn resume(&self, context: &Context) -> anyhow::Result<ExitCode> {
-        ask(context, &self.id, control::Resume, "resume")
+        ask(context, &self.id, control::Resume { id: self.id.to_string() }, "resume")
     }
 }
 
