@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::processes::Process;
 
 /// How long processes may take to end by themselves after the command that started them has.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The watch over one run.
 #[derive(Debug)]

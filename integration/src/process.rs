@@ -2,12 +2,17 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -116,30 +121,42 @@ fn kill_group(child: &Child) {
     }
 }
 
-/// Output being read by a thread of its own, bounded so that a runaway program cannot eat the machine's memory.
-type Collector = (thread::JoinHandle<()>, std::sync::mpsc::Receiver<Vec<u8>>);
-
-fn collect(pipe: impl Read + Send + 'static) -> Collector {
-    const MOST: u64 = 64 << 20;
-    let (send, receive) = std::sync::mpsc::channel();
-    let reader = thread::spawn(move || {
-        let mut pipe = pipe.take(MOST);
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-            if send.send(buffer[..count].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
-    (reader, receive)
+/// Output being read by a thread of its own, until this says that nobody is left who should write.
+struct Collector {
+    reader: thread::JoinHandle<Vec<u8>>,
+    has_ended: Arc<AtomicBool>,
 }
 
-/// The collected text. A container that was only created still holds the pipe: it does not get to stall the test.
-fn text_of((_reader, receive): Collector) -> String {
-    const SILENCE: Duration = Duration::from_millis(200);
-    let mut bytes = Vec::new();
-    while let Ok(chunk) = receive.recv_timeout(SILENCE) {
-        bytes.extend_from_slice(&chunk);
-    }
+/// Begins to read, but not more than a bound: a runaway program cannot eat the machine's memory.
+fn collect(mut pipe: impl Read + AsFd + Send + 'static) -> Collector {
+    const MOST: usize = 64 << 20;
+    /// A container that was only created still holds the pipe: it does not get to stall the test.
+    const SILENCE_MS: u8 = 200;
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&has_ended);
+    let reader = thread::spawn(move || {
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while bytes.len() < MOST {
+            let had_ended = ended.load(Ordering::Acquire);
+            match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], SILENCE_MS) {
+                Ok(0) if had_ended => break,
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+            match pipe.read(&mut buffer) {
+                Ok(count @ 1..) => bytes.extend_from_slice(&buffer[..count]),
+                _ => break,
+            }
+        }
+        bytes
+    });
+    Collector { reader, has_ended }
+}
+
+/// The collected text, after the command has ended.
+fn text_of(collector: Collector) -> String {
+    collector.has_ended.store(true, Ordering::Release);
+    let bytes = collector.reader.join().unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -65,7 +65,7 @@ impl Program {
             binds: Vec::new(),
             capabilities: Vec::new(),
             input: Vec::new(),
-            limit: Duration::from_secs(60),
+            limit: Duration::from_secs(180),
         }
     }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::exclusive::Exclusive;
 use crate::leaks::Leaks;
@@ -14,7 +14,7 @@ use crate::process::{self, Finished};
 use crate::{Program, bundle, paths};
 
 /// How long a command of the runtime may take that does not wait for a program.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// One use of a runtime. It must be [ended](Self::end): only then is it known that nothing is left.
 #[derive(Debug)]
@@ -98,6 +98,19 @@ impl<'a> Session<'a> {
     /// When it cannot be run. That it fails is no error here.
     pub fn run(&self, args: &[&str]) -> Result<Finished> {
         process::run(self.cloister()?.args(args), b"", COMMAND_LIMIT)
+    }
+
+    /// Waits until a program has made a file in `/work`.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn await_file(&self, name: &str) -> Result<()> {
+        let (path, until) = (self.work().join(name), Instant::now() + COMMAND_LIMIT);
+        while !path.exists() {
+            ensure!(Instant::now() < until, "the program does not make {name}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Begins, does the work, and ends whatever came out.

@@ -28,39 +28,29 @@ mod tests {
         Ok(())
     }
 
-    /// Kills a program of ours as soon as it is there.
-    fn kill_when_seen(name: &str) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(10);
-        loop {
-            let all = Process::own().descendants();
-            // The application runs: otherwise this would be an early death, which has another message.
-            let is_up = all
-                .iter()
-                .any(|process| process.read("cmdline").is_ok_and(|line| line.contains("cloister-boot")));
-            let found = all.iter().find(|process| process.name().is_ok_and(|own| own == name));
-            if let (true, Some(process)) = (is_up, found) {
-                std::thread::sleep(Duration::from_millis(300));
-                return kill(Pid::from_raw(process.0), Signal::SIGKILL).context("cannot kill it");
-            }
-            ensure!(Instant::now() < until, "no {name} is running");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    /// Kills a program of ours.
+    fn kill_named(name: &str) -> Result<()> {
+        let all = Process::own().descendants();
+        let found = all.into_iter().find(|process| process.name().is_ok_and(|own| own == name));
+        let process = found.with_context(|| format!("no {name} is running"))?;
+        kill(Pid::from_raw(process.0), Signal::SIGKILL).context("cannot kill it")
     }
 
-    /// Runs a sleeping container, kills a program of ours in the middle, and returns what `cloister run` said.
-    fn run_and_kill(session: &Session<'_>, name: &'static str) -> Result<Finished> {
-        let program = Program::new(
-            Rootfs::Small,
-            ["sh", "-c", "while ls /usr > /dev/null; do sleep 0.1; done; exit 3"],
-        );
+    /// Runs a container, kills a program of ours in the middle, and returns what `cloister run` said.
+    fn run_and_kill(session: &Session<'_>, name: &str) -> Result<Finished> {
+        // An early death has another message.
+        let script = "touch /work/ready; while ls /usr > /dev/null; do sleep 0.1; done; exit 3";
+        let program = Program::new(Rootfs::Small, ["sh", "-c", script]);
         let bundle = session.write_bundle(&program)?;
-        let killer = std::thread::spawn(move || kill_when_seen(name));
         let mut command = session.cloister()?;
         command.arg("--log").arg(session.dir().join("log"));
         command.arg("run").arg("--bundle").arg(bundle).arg(session.id());
-        let done = process::run(&mut command, b"", Duration::from_secs(20))?;
-        killer.join().map_err(|_| anyhow::anyhow!("the killing thread panicked"))??;
-        Ok(done)
+        std::thread::scope(|scope| {
+            let killer = scope.spawn(|| session.await_file("ready").and_then(|()| kill_named(name)));
+            let done = process::run(&mut command, b"", Duration::from_secs(90))?;
+            killer.join().map_err(|_| anyhow::anyhow!("the killing thread panicked"))??;
+            Ok(done)
+        })
     }
 
     #[test]
@@ -92,10 +82,16 @@ mod tests {
                 let done = session.run(args)?;
                 ensure!(done.status == Status::Code(0), "{args:?}\n{done}");
             }
-            kill_when_seen("cloister-boot")?;
-            std::thread::sleep(Duration::from_millis(200));
-            let state = session.run(&["state", session.id()])?;
-            ensure!(state.stdout.contains("\"stopped\""), "{state}");
+            kill_named("cloister-boot")?;
+            let until = Instant::now() + Duration::from_secs(30);
+            loop {
+                let state = session.run(&["state", session.id()])?;
+                if state.stdout.contains("\"stopped\"") {
+                    break;
+                }
+                ensure!(Instant::now() < until, "{state}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let done = session.run(&["delete", session.id()])?;
             ensure!(done.status == Status::Code(0), "{done}");
             Ok(())
@@ -111,7 +107,7 @@ mod tests {
             command.args(["--user", "--map-root-user", "sh", "-c"]);
             command.arg("echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"").arg("sh");
             command.arg(cloister.get_program()).args(cloister.get_args()).args(["do", "--", "true"]);
-            let done = process::run(&mut command, b"", Duration::from_secs(20))?;
+            let done = process::run(&mut command, b"", Duration::from_secs(60))?;
             assert_one_line(&done, &["namespaces", "max_user_namespaces"])
         })
     }

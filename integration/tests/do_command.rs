@@ -5,9 +5,12 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use anyhow::{Result, ensure};
+    use anyhow::{Context, Result, ensure};
     use cloister_integration::process::{self, Finished, Status};
+    use cloister_integration::processes::Process;
     use cloister_integration::{Place, Session, exclusive, known};
+    use nix::sys::signal::{Signal, killpg};
+    use nix::unistd::Pid;
 
     /// Does the work with a session; the test's name is in the list of known failures.
     fn with_session(name: &str, work: impl FnOnce(&Session<'_>) -> Result<()>) -> Result<()> {
@@ -25,7 +28,7 @@ mod tests {
         with_session("output_and_exit_code_pass_through", |session| {
             let mut command = session.cloister()?;
             command.args(["do", "--", "sh", "-c", "cat; echo $(uname -s); echo err >&2; exit 42"]);
-            let done = process::run(&mut command, b"in\n", Duration::from_secs(30))?;
+            let done = process::run(&mut command, b"in\n", Duration::from_secs(60))?;
             ensure!(done.status == Status::Code(42), "{done}");
             ensure!(done.stdout == "in\nLinux\n" && done.stderr == "err\n", "{done}");
             Ok(())
@@ -148,12 +151,25 @@ mod tests {
     #[test]
     fn an_interrupt_reaches_the_command() -> Result<()> {
         with_session("an_interrupt_reaches_the_command", |session| {
-            let script = "trap 'echo interrupted; exit 9' INT; while :; do sleep 0.05; done";
-            let mut command = std::process::Command::new("timeout");
-            let cloister = session.cloister()?;
-            command.args(["--signal=INT", "--kill-after=10", "3"]).arg(cloister.get_program());
-            command.args(cloister.get_args()).args(["do", "--", "sh", "-c", script]);
-            let done = process::run(&mut command, b"", Duration::from_secs(30))?;
+            let script =
+                "trap 'echo interrupted; exit 9' INT; touch /mnt/ready; while :; do sleep 0.05; done";
+            let mut command = session.cloister()?;
+            command.arg("do").arg(format!("--volume={}:/mnt", session.work().display()));
+            command.args(["--", "sh", "-c", script]);
+            let done = std::thread::scope(|scope| {
+                let sender = scope.spawn(|| {
+                    session.await_file("ready")?;
+                    // What a terminal does: all of the foreground group get it.
+                    let mut children = Process::own().children().into_iter();
+                    let cloister = children.find(|child| child.name().is_ok_and(|name| name == "cloister"));
+                    let cloister = cloister.context("no cloister is running")?;
+                    killpg(Pid::from_raw(cloister.0), Signal::SIGINT).context("cannot interrupt")
+                });
+                let done = process::run(&mut command, b"", Duration::from_secs(90));
+                sender.join().map_err(|_| anyhow::anyhow!("the sending thread panicked"))??;
+                done
+            })?;
+            ensure!(done.status == Status::Code(9), "{done}");
             ensure!(done.stdout == "interrupted\n", "{done}");
             Ok(())
         })
