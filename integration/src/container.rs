@@ -10,7 +10,7 @@ use crate::processes::Process;
 use crate::{Place, Program, Session, exclusive, known};
 
 /// How long what happens soon may take.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A container of a session, which may not exist yet. Commands may have `ID` and `BUNDLE` as arguments.
 #[derive(Debug)]
@@ -125,12 +125,7 @@ impl Container<'_> {
     /// # Errors
     /// When there is none soon.
     pub fn wait_for_file(&self, name: &str) -> Result<()> {
-        let until = Instant::now() + SOON;
-        while !self.work(name).exists() {
-            ensure!(Instant::now() < until, "the program did not make `{name}`");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        self.session.wait_for_file(name)
     }
 
     /// The sandbox's kernel, and the processes that hold the guest's code.

@@ -15,7 +15,7 @@ use crate::{Place, Program, Rootfs, exclusive, paths};
 
 /// How long all cases of one area may take, and a single one that is tried again alone.
 const LIMIT: Duration = Duration::from_secs(180);
-const LIMIT_ALONE: Duration = Duration::from_secs(60);
+const LIMIT_ALONE: Duration = Duration::from_secs(70);
 
 /// What tests of error cases do on purpose.
 const TOLERATED: [&str; 4] =

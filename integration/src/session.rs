@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When it takes too long.
-    pub fn await_file(&self, name: &str) -> Result<()> {
+    pub fn wait_for_file(&self, name: &str) -> Result<()> {
         let (path, until) = (self.work().join(name), Instant::now() + COMMAND_LIMIT);
         while !path.exists() {
             ensure!(Instant::now() < until, "the program does not make {name}");

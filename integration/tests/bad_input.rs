@@ -46,7 +46,7 @@ mod tests {
         command.arg("--log").arg(session.dir().join("log"));
         command.arg("run").arg("--bundle").arg(bundle).arg(session.id());
         std::thread::scope(|scope| {
-            let killer = scope.spawn(|| session.await_file("ready").and_then(|()| kill_named(name)));
+            let killer = scope.spawn(|| session.wait_for_file("ready").and_then(|()| kill_named(name)));
             let done = process::run(&mut command, b"", Duration::from_secs(90))?;
             killer.join().map_err(|_| anyhow::anyhow!("the killing thread panicked"))??;
             Ok(done)

@@ -158,7 +158,7 @@ mod tests {
             command.args(["--", "sh", "-c", script]);
             let done = std::thread::scope(|scope| {
                 let sender = scope.spawn(|| {
-                    session.await_file("ready")?;
+                    session.wait_for_file("ready")?;
                     // What a terminal does: all of the foreground group get it.
                     let mut children = Process::own().children().into_iter();
                     let cloister = children.find(|child| child.name().is_ok_and(|name| name == "cloister"));
