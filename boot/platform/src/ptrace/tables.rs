@@ -56,6 +56,15 @@ pub(crate) enum Request {
     Interrupt(Pid),
 }
 
+impl Request {
+    /// Returns the thread that it is about.
+    fn pid(&self) -> Pid {
+        match self {
+            Self::Resume(pid, _) | Self::Interrupt(pid) => *pid,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     /// The guest threads that were not ended.
@@ -95,12 +104,38 @@ impl Tables {
         self.helpers.insert(helper, place);
     }
 
-    /// Kills a helper, and thereby its address space if no thread is left in it.
+    /// Kills a helper, and thereby its address space if no thread is left in it but such as rest.
     pub(crate) fn kill_helper(&mut self, helper: Pid) {
         if self.helpers.remove(&helper).is_some() {
+            self.kill_resting(helper);
             self.dying.insert(helper);
             kill(helper);
         }
+    }
+
+    fn kill_resting(&mut self, helper: Pid) {
+        for thread in self.owners.drain_resting(helper) {
+            self.kill_process(thread);
+        }
+    }
+
+    /// Kills a process that nothing else in the tables is about.
+    pub(crate) fn kill_process(&mut self, pid: Pid) {
+        self.dying.insert(pid);
+        kill(pid);
+    }
+
+    /// Returns whether the helper of a thread lives.
+    pub(crate) fn has_helper(&self, thread: Pid) -> bool {
+        self.threads.get(&thread).is_some_and(|entry| self.helpers.contains_key(&entry.space.helper()))
+    }
+
+    /// Forgets a thread that ended and whose process is to be another. What is returned may come back here when it is
+    /// dropped.
+    #[must_use]
+    pub(crate) fn forget_thread(&mut self, thread: Pid) -> Option<Entry> {
+        self.requests.retain(|request| request.pid() != thread);
+        self.remove_thread(thread)
     }
 
     /// Kills a guest thread; no trap of it will be handled. What is returned may come back here when it is dropped.
@@ -119,6 +154,9 @@ impl Tables {
         let threads = std::mem::take(&mut self.threads);
         let helpers = std::mem::take(&mut self.helpers);
         self.running = 0;
+        for helper in helpers.keys() {
+            self.kill_resting(*helper);
+        }
         let mut left = std::mem::take(&mut self.dying);
         for pid in threads.keys().chain(helpers.keys()) {
             kill(*pid);
@@ -205,6 +243,7 @@ impl Tables {
             self.gone.push_back((pid, entry, signal));
         }
         if self.helpers.remove(&pid).is_some() {
+            self.kill_resting(pid);
             // Nothing can be done in its address space any more.
             for (thread, entry) in &self.threads {
                 if entry.space.helper() == pid {

@@ -1,6 +1,7 @@
 //! A guest thread: one host process that shares the memory of its address space.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, class};
@@ -25,25 +26,59 @@ pub(super) struct GuestThread {
 #[derive(Debug)]
 pub(crate) struct Meter {
     pid: Pid,
-    /// What it had used when it was last asked for: the answer when it is gone.
-    used: Lock<CpuTime, { class::PLATFORM }>,
+    measured: Lock<Measured, { class::PLATFORM }>,
+    has_ended: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Measured {
+    /// What the process had used when it became this thread.
+    before: CpuTime,
+    /// What the thread had used when it was last asked for: the answer when it is gone.
+    used: CpuTime,
 }
 
 impl Meter {
+    /// Measures a thread for which `pid` was made.
     pub(crate) fn new(pid: Pid) -> Self {
-        Self { pid, used: Lock::new(CpuTime::default()) }
+        Self { pid, measured: Lock::new(Measured::default()), has_ended: AtomicBool::new(false) }
+    }
+
+    /// Measures a thread that `pid`, which was another, is from now on.
+    pub(crate) fn from_now(pid: Pid) -> Self {
+        let before = sys::cpu_time(pid).unwrap_or_default();
+        let measured = Lock::new(Measured { before, ..Measured::default() });
+        Self { measured, ..Self::new(pid) }
     }
 
     /// Returns what the thread has used.
     pub(crate) fn read(&self, tracer: &Tracer) -> CpuTime {
+        if self.has_ended() {
+            return self.measured.lock().used;
+        }
         // The number is the thread's only as long as the tables have it.
         let is_known = tracer.tables().thread(self.pid).is_some();
         let now = if is_known { sys::cpu_time(self.pid) } else { None };
-        let mut used = self.used.lock();
+        let mut measured = self.measured.lock();
         if let Some(now) = now {
-            *used = now;
+            let before = measured.before;
+            measured.used = CpuTime {
+                user: now.user.saturating_sub(before.user),
+                system: now.system.saturating_sub(before.system),
+            };
         }
-        *used
+        measured.used
+    }
+
+    /// Reads for the last time. Returns whether the thread had not ended before: if it had, its process may be another.
+    pub(crate) fn end(&self, tracer: &Tracer) -> bool {
+        self.read(tracer);
+        !self.has_ended.swap(true, Ordering::Relaxed)
+    }
+
+    /// Returns whether the thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 }
 

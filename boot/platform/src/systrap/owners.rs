@@ -2,12 +2,20 @@
 //!
 //! A slot is mapped in one address space at most, and stays its until all host processes that share the memory are
 //! gone. Within an address space it goes from a thread that is dead and reaped to the next.
+//!
+//! A few threads of an address space that have ended for the kernel *rest*: their host processes wait in their slots to
+//! be the next threads. Guest code of the same address space can wake one, which then runs as that code says, but has
+//! no trap that the kernel looks at: it is found awake when it is to be a thread, and killed.
 
 use std::collections::HashMap;
 
 use rustix::process::Pid;
 
-use super::slot::Slots;
+use super::slot::{Frame, Slots};
+use crate::ptrace::placement::Habit;
+
+/// How many threads of an address space rest at most.
+const RESTING: usize = 8;
 
 /// The slots of all address spaces.
 #[derive(Debug, Default)]
@@ -29,7 +37,18 @@ struct OfSpace {
     /// Those that are mapped and have no thread.
     free: Vec<usize>,
     threads: usize,
+    /// Those of the threads that rest.
+    resting: Vec<Resting>,
     is_helper_gone: bool,
+}
+
+/// A host process that waits to be another thread.
+#[derive(Debug)]
+pub(super) struct Resting {
+    pub(super) pid: Pid,
+    pub(super) slot: usize,
+    pub(super) frame: Frame,
+    pub(super) habit: Habit,
 }
 
 impl Owners {
@@ -75,12 +94,34 @@ impl Owners {
         self.threads.insert(thread, (helper, slot));
     }
 
+    /// Lets a thread rest, if there is use for it.
+    pub(super) fn rest(&mut self, thread: Resting) -> Result<(), Resting> {
+        let helper = self.threads.get(&thread.pid).map(|(helper, _)| helper);
+        match helper.and_then(|helper| self.spaces.get_mut(helper)) {
+            Some(space) if space.resting.len() < RESTING => space.resting.push(thread),
+            _ => return Err(thread),
+        }
+        Ok(())
+    }
+
+    /// Takes a thread of an address space that rests.
+    pub(super) fn take_resting(&mut self, helper: Pid) -> Option<Resting> {
+        self.spaces.get_mut(&helper)?.resting.pop()
+    }
+
+    /// Takes all threads of an address space that rest, to end them.
+    pub(crate) fn drain_resting(&mut self, helper: Pid) -> Vec<Pid> {
+        let resting = self.spaces.get_mut(&helper).map(|space| std::mem::take(&mut space.resting));
+        resting.into_iter().flatten().map(|thread| thread.pid).collect()
+    }
+
     /// Takes note that a process was reaped.
     pub(crate) fn bury(&mut self, pid: Pid) {
         let helper = if let Some((helper, slot)) = self.threads.remove(&pid) {
             if let Some(space) = self.spaces.get_mut(&helper) {
                 space.threads -= 1;
                 space.free.push(slot);
+                space.resting.retain(|resting| resting.pid != pid);
             }
             helper
         } else {

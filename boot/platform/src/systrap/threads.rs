@@ -9,6 +9,7 @@ use cloister_sync::{Lock, LockGuard, class};
 use rustix::process::{Pid, Signal};
 
 use super::filter::ARCHITECTURE;
+use super::owners::Resting;
 use super::slot::{self, Frame, Report, Slots};
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place, Placement};
@@ -304,10 +305,50 @@ impl GuestThreads {
         is_any
     }
 
-    fn forget(&self, pid: Pid) {
+    fn forget(&self, pid: Pid) -> Option<State> {
         let mut table = self.table();
-        table.threads.remove(&pid);
         table.running.retain(|thread| thread.pid != pid);
+        table.threads.remove(&pid)
+    }
+
+    /// Ends a thread. If it is stopped its process rests, to be another.
+    fn end(&self, pid: Pid) {
+        let state = self.forget(pid);
+        if let Some(State { slot, phase: Phase::Stopped(frame), habit, .. }) = state {
+            let entry = {
+                let mut tables = self.tracer.tables();
+                let thread = Resting { pid, slot, frame, habit };
+                let is_resting = tables.has_helper(pid) && tables.owners.rest(thread).is_ok();
+                is_resting.then(|| tables.forget_thread(pid))
+            };
+            if entry.is_some() {
+                self.slots.park(slot);
+                return;
+            }
+        }
+        self.tracer.kill_thread(pid);
+    }
+
+    /// Makes a thread of an address space from one that rests, if there is one.
+    fn rouse(
+        self: &Arc<Self>,
+        space: &Arc<Space>,
+        fpu: Option<&FpuState>,
+        handler: &Arc<dyn TrapHandler>,
+    ) -> Option<Arc<dyn Thread>> {
+        let Resting { pid, slot, frame, habit } = self.tracer.tables().owners.take_resting(space.helper())?;
+        let fpu = fpu.cloned().unwrap_or_else(FpuState::initial);
+        let is_as_it_was = self.slots.is_trapped(slot) && self.slots.set_fpu(slot, frame, &fpu).is_ok();
+        let mut tables = self.tracer.tables();
+        if !is_as_it_was {
+            tables.kill_process(pid);
+            return None;
+        }
+        tables.add_thread(pid, Arc::clone(handler), Arc::clone(space));
+        drop(tables);
+        let state = State { slot, phase: Phase::Stopped(frame), habit, is_interrupt_wanted: false };
+        self.table().threads.insert(pid, state);
+        Some(Arc::new(GuestThread { threads: Arc::clone(self), pid, meter: Meter::from_now(pid) }))
     }
 
     /// Returns the slot and the frame of a stopped thread.
@@ -363,6 +404,9 @@ impl Threads for GuestThreads {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno> {
+        if let Some(thread) = self.rouse(&space, fpu, &handler) {
+            return Ok(thread);
+        }
         let slot = self.take_slot(&space)?;
         let helper = space.helper();
         let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS).inspect_err(|_| {
@@ -431,48 +475,57 @@ struct GuestThread {
     meter: Meter,
 }
 
+impl GuestThread {
+    /// Returns the process, which may be another thread when this one has ended.
+    fn pid(&self) -> Option<Pid> {
+        (!self.meter.has_ended()).then_some(self.pid)
+    }
+}
+
 impl Thread for GuestThread {
     fn resume(&self, registers: &Registers) {
+        let Some(pid) = self.pid() else { return };
         if self.threads.tracer.is_home() {
-            self.threads.resume(self.pid, registers);
+            self.threads.resume(pid, registers);
         } else {
-            self.threads.tracer.request(Request::Resume(self.pid, Box::new(*registers)));
+            self.threads.tracer.request(Request::Resume(pid, Box::new(*registers)));
         }
     }
 
     fn fpu(&self) -> Result<FpuState, Errno> {
-        if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) =
-            self.threads.table().threads.get(&self.pid)
-        {
+        let pid = self.pid().ok_or(errno::ESRCH)?;
+        if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) = self.threads.table().threads.get(&pid) {
             return Ok(fpu.clone().unwrap_or_else(FpuState::initial));
         }
-        let (slot, frame) = self.threads.stopped(self.pid)?;
+        let (slot, frame) = self.threads.stopped(pid)?;
         self.threads.slots.fpu(slot, frame)
     }
 
     fn set_fpu(&self, state: &FpuState) -> Result<(), Errno> {
+        let pid = self.pid().ok_or(errno::ESRCH)?;
         if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) =
-            self.threads.table().threads.get_mut(&self.pid)
+            self.threads.table().threads.get_mut(&pid)
         {
             *fpu = Some(state.clone());
             return Ok(());
         }
-        let (slot, frame) = self.threads.stopped(self.pid)?;
+        let (slot, frame) = self.threads.stopped(pid)?;
         self.threads.slots.set_fpu(slot, frame, state)
     }
 
     fn interrupt(&self) {
+        let Some(pid) = self.pid() else { return };
         if self.threads.tracer.is_home() {
-            self.threads.interrupt(self.pid);
+            self.threads.interrupt(pid);
         } else {
-            self.threads.tracer.request(Request::Interrupt(self.pid));
+            self.threads.tracer.request(Request::Interrupt(pid));
         }
     }
 
     fn exit(&self) {
-        let _ = self.cpu_time();
-        self.threads.forget(self.pid);
-        self.threads.tracer.kill_thread(self.pid);
+        if self.meter.end(&self.threads.tracer) {
+            self.threads.end(self.pid);
+        }
     }
 
     fn cpu_time(&self) -> CpuTime {

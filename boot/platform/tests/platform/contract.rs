@@ -33,7 +33,8 @@ on_each_platform! {
     ranges_that_are_not_the_guests_are_refused, advice_reaches_the_host,
     words_are_compared_and_exchanged, threads_share_memory_and_trap_each_by_itself,
     a_busy_thread_can_be_interrupted, another_host_thread_can_resume,
-    a_thread_that_was_ended_does_not_trap, vector_registers_are_kept_and_hostile_ones_refused
+    a_thread_that_was_ended_does_not_trap, a_thread_after_one_that_ended_begins_anew,
+    vector_registers_are_kept_and_hostile_ones_refused
 }
 
 fn mapped_memory_is_zero_and_keeps_what_is_written(sandbox: &Sandbox) {
@@ -346,6 +347,38 @@ fn a_thread_that_was_ended_does_not_trap(sandbox: &Sandbox) {
     thread.resume(&start());
     assert_eq!(sandbox.trap_within(Duration::from_millis(20)), None);
     assert_eq!(thread.fpu(), Err(errno::ESRCH));
+}
+
+fn a_thread_after_one_that_ended_begins_anew(sandbox: &Sandbox) {
+    // 1: dec rcx; jnz 1b; movdqu [rdi], xmm0; syscall
+    let code = [0x48, 0xff, 0xc9, 0x75, 0xfb, 0xf3, 0x0f, 0x7f, 0x07, 0x0f, 0x05];
+    let (space, first) = sandbox.program(&code);
+    let mut bytes = FpuState::initial().bytes().to_vec();
+    bytes[160..176].fill(0x5a); // xmm0
+    bytes[512] = 2; // xstate_bv: SSE
+    first.set_fpu(&FpuState::from_bytes(bytes)).unwrap();
+    first.resume(&Registers { rdi: DATA, rcx: 100_000_000, fs_base: DATA, ..start() });
+    assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+    let first_time = first.cpu_time();
+    assert!(first_time.user + first_time.system >= Duration::from_millis(5));
+    first.exit();
+
+    let second = sandbox.spawn(&space, 1);
+    // The handle of the first is of no use any more.
+    first.resume(&start());
+    first.interrupt();
+    first.exit();
+    assert_eq!(first.fpu(), Err(errno::ESRCH));
+    assert!(first.cpu_time().user + first.cpu_time().system >= Duration::from_millis(5));
+    assert_eq!(second.fpu().unwrap().bytes()[160..176], [0; 16]);
+    second.resume(&Registers { rdi: DATA, rcx: 1, ..start() });
+    let (thread, trap, registers) = sandbox.next_trap_of_any();
+    assert_eq!((thread, trap, registers.fs_base), (1, Trap::Syscall, 0));
+    let mut stored = [0xff; 16];
+    space.read(DATA, &mut stored);
+    assert_eq!(stored, [0; 16]);
+    let second_time = second.cpu_time();
+    assert!(second_time.user + second_time.system < Duration::from_millis(5), "{second_time:?}");
 }
 
 fn vector_registers_are_kept_and_hostile_ones_refused(sandbox: &Sandbox) {

@@ -163,12 +163,40 @@ fn hundreds_of_threads_come_and_go() {
         assert_eq!(slots(*children().last().unwrap()), []);
         drop(copy);
         threads.iter().for_each(|thread| thread.exit());
-        wait_for_deaths(&sandbox, 3); // the empty space, the helper, the first thread
+        wait_for_deaths(&sandbox, 3 + 8); // the empty space, the helper, the first thread, and those that rest
     }
     let mapped = slots(*children().last().unwrap()).len();
     assert_eq!(mapped, 300, "slots of dead threads are used again");
     first.exit();
     assert_works(&sandbox);
+}
+
+#[test]
+fn a_resting_thread_that_guest_code_wakes_is_no_thread_again() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, vandal) = sandbox.program(&PROGRAM);
+    let thread = sandbox.spawn(&space, 1);
+    thread.resume(&start());
+    assert_eq!(sandbox.next_trap_of_any().0, 1);
+    thread.exit();
+    let before = children();
+    let [.., resting] = before[..] else { panic!("a process that rests") };
+    let (slot, _) = *slots(resting).last().unwrap();
+
+    vandal.resume(&Registers { rip: SCRIBBLE, rdi: slot, ..start() });
+    assert_eq!(sandbox.trap_within(Duration::from_millis(50)), None);
+    for number in 0..3 {
+        let thread = sandbox.spawn(&space, 2);
+        assert!(!children().contains(&resting) || number == 0, "it is killed");
+        thread.resume(&Registers { rax: 1000 + number, ..start() });
+        let (by, trap, registers) = sandbox.next_trap_of_any();
+        assert_eq!((by, trap, registers.syscall_number()), (2, Trap::Syscall, 1000 + number));
+        thread.exit();
+    }
+    assert_works(&sandbox);
+    vandal.exit();
+    drop((space, vandal));
+    wait_for_deaths(&sandbox, 1);
 }
 
 #[test]
@@ -296,6 +324,7 @@ fn slots_are_never_those_of_two_address_spaces() {
             }
         }
         assert_eq!(owners.len(), 80, "slots of dead threads are used again");
+        // Not one has trapped, so none rests.
         threads.iter().for_each(|thread| thread.exit());
         wait_for_deaths(&sandbox, 1 + spaces.len());
     }
