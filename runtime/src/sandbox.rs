@@ -198,7 +198,8 @@ fn create_request(entry: &Entry, spec: ContainerSpec) -> CreateContainer {
     CreateContainer { id: entry.id().to_string(), spec: Box::new(spec) }
 }
 
-/// Tells a death of one of the processes from a refusal. A hang-up can be seen a little before the death is.
+/// Tells a death of one of the processes from a refusal. A hang-up can be seen a little before the death is, and by the
+/// other process too, which may be the first to have ended.
 fn diagnose(
     action: &'static str,
     source: ClientError,
@@ -211,7 +212,7 @@ fn diagnose(
         _ => Duration::ZERO,
     };
     let boot = boot.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-boot", exit));
-    let gofer = gofer.wait(Some(Duration::ZERO)).ok().flatten().map(|exit| ("cloister-gofer", exit));
+    let gofer = gofer.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-gofer", exit));
     // Each ends soon after the other, of its own will; so one that was killed is the cause.
     let killed = gofer.filter(|(_, exit)| matches!(exit, Exit::Signal(_)));
     if let Some((name, exit)) = killed.or(boot).or(gofer) {
