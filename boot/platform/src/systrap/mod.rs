@@ -27,6 +27,9 @@
 //! each word. Slots of other address spaces are not mapped. Guest threads hold no descriptors.
 
 mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod owners;
 mod run;
 pub(crate) mod slot;

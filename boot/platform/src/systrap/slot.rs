@@ -39,7 +39,7 @@ pub(crate) const DOORBELL: usize = 40;
 /// A `stack_t` for `sigaltstack(2)`.
 pub(crate) const ALTERNATE_STACK: usize = 48;
 /// Where the alternate stack begins.
-const STACK: usize = 128;
+pub(super) const STACK: usize = 128;
 
 /// How much of a slot is stack.
 pub(super) const STACK_BYTES: usize = BYTES - STACK;
@@ -54,18 +54,18 @@ pub(crate) const ASLEEP: u32 = 2;
 pub(crate) const PARKED: u32 = 3;
 
 /// `FP_XSTATE_MAGIC1`: marks a frame with more than the legacy registers.
-const XSTATE_MAGIC: u32 = 0x4650_5853;
+pub(super) const XSTATE_MAGIC: u32 = 0x4650_5853;
 /// Where the software-reserved bytes of an `fxsave` area are.
-const SOFTWARE_RESERVED: usize = 464;
+pub(super) const SOFTWARE_RESERVED: usize = 464;
 /// The size of the area without extensions.
 const LEGACY_BYTES: usize = 512;
 
 /// Offsets in `struct ucontext`: the general registers (`struct sigcontext`), the pointer to the others, and the mask.
-mod context {
-    pub(super) const REGISTERS: usize = 40;
-    pub(super) const FPU: usize = REGISTERS + 23 * 8;
-    pub(super) const SIGNAL_MASK: usize = REGISTERS + 32 * 8;
-    pub(super) const END: usize = SIGNAL_MASK + 8;
+pub(super) mod context {
+    pub(in super::super) const REGISTERS: usize = 40;
+    pub(in super::super) const FPU: usize = REGISTERS + 23 * 8;
+    pub(in super::super) const SIGNAL_MASK: usize = REGISTERS + 32 * 8;
+    pub(in super::super) const END: usize = SIGNAL_MASK + 8;
 }
 
 /// The slots of a sandbox, and the page by which its guest threads wake the kernel.
@@ -86,7 +86,7 @@ unsafe impl Sync for Slots {}
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     /// Index of the first word of the `ucontext`.
-    context: usize,
+    pub(super) context: usize,
 }
 
 /// What a trapped thread's slot says.
@@ -147,7 +147,8 @@ impl Slots {
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), Self::TOTAL / 8) }
     }
 
-    fn slot(&self, slot: usize) -> &[AtomicU64] {
+    /// Returns the words of a slot.
+    pub(super) fn slot(&self, slot: usize) -> &[AtomicU64] {
         let first = (Self::HEAD + slot * BYTES) / 8;
         self.words().get(first..first + BYTES / 8).unwrap_or_default()
     }
@@ -423,62 +424,4 @@ impl Drop for Slots {
 fn halves(word: u64) -> (i32, i32) {
     let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
     (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A linear congruential generator (Knuth's constants): the same words in each run.
-    struct Words(u64);
-
-    impl Words {
-        fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            self.0 ^ (self.0 >> 32)
-        }
-    }
-
-    #[test]
-    fn a_slot_of_random_words_is_read_within_its_bounds() {
-        const BASE: u64 = 0x7fff_1234_0000;
-        let slots = Slots::new(BASE).unwrap();
-        let mut random = Words(1);
-        let (mut reports, mut states) = (0, 0);
-        for slot in (0..3).cycle().take(20_000) {
-            let address = slots.address(slot);
-            // Pointers are near what is right, or they would be refused at the first look.
-            let mut near = || match random.next() % 4 {
-                0 => random.next(),
-                1 => address + random.next() % (2 * BYTES as u64),
-                _ => address + random.next() % (BYTES as u64 / 8) * 8,
-            };
-            let set = |index: usize, value: u64| {
-                if let Some(word) = slots.slot(slot).get(index) {
-                    word.store(value, Ordering::Relaxed);
-                }
-            };
-            (0..BYTES / 8).for_each(|index| set(index, near()));
-            let Ok(report) = slots.report(slot) else { continue };
-            reports += 1;
-            let context = report.frame.context;
-            assert!((STACK / 8..=(BYTES - context::END) / 8).contains(&context), "{context}");
-            if let Some(fpu) = slots.index(slot, near())
-                && context + context::FPU / 8 != fpu + SOFTWARE_RESERVED / 8
-            {
-                set(context + context::FPU / 8, address + fpu as u64 * 8);
-                set(fpu + SOFTWARE_RESERVED / 8, u64::from(XSTATE_MAGIC));
-                set(fpu + SOFTWARE_RESERVED / 8 + 2, near() % (2 * BYTES as u64));
-            }
-            if let Ok(state) = slots.fpu(slot, report.frame) {
-                states += 1;
-                assert!(state.bytes().len() <= STACK_BYTES);
-            }
-            let _ = slots.set_fpu(slot, report.frame, &FpuState::initial());
-            slots.set_registers(slot, report.frame, &report.registers);
-        }
-        assert!(reports > 1000 && states > 100, "{reports} {states}");
-        let after = slots.slot(3);
-        assert!(!after.is_empty() && after.iter().all(|word| word.load(Ordering::Relaxed) == 0));
-    }
 }

@@ -440,7 +440,7 @@ impl Threads for GuestThreads {
 }
 
 /// Returns what a report means to the kernel: `None` if nothing.
-fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Trap, Registers)> {
+pub(super) fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Trap, Registers)> {
     let registers = report.registers;
     match report.signal {
         libc::SIGSYS if report.code == SYS_SECCOMP && report.architecture == ARCHITECTURE => {
