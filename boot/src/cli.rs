@@ -57,6 +57,12 @@ struct Arguments {
     /// How many names of files are kept in the cache
     #[arg(long, value_name = "N", default_value_t = DentryCache::DEFAULT_BOUND)]
     dcache: usize,
+    /// How many processors the guest sees; as many as the host has if it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    cpus: Option<u32>,
+    /// How much memory the guest sees; as much as the host has if it is not given
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<u64>,
     /// Log every system call with decoded arguments, result and time
     #[arg(long)]
     strace: bool,
@@ -132,7 +138,7 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     };
     let platform = start_platform(arguments.platform).map_err(StartError::Platform)?;
     let host = |action| move |source| StartError::Host { action, source };
-    let options = KernelOptions::from_host(arguments.strace);
+    let options = KernelOptions::from_host(arguments.strace).limited(arguments.cpus, arguments.memory);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
     kernel.vfs.cache.set_bound(arguments.dcache);
     let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;

@@ -1,6 +1,7 @@
 //! One container of a session, and the commands that concern it.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,9 @@ use crate::{Place, Program, Session, exclusive, known};
 
 /// How long what happens soon may take.
 const SOON: Duration = Duration::from_secs(30);
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A container of a session, which may not exist yet. Commands may have `ID` and `BUNDLE` as arguments.
 #[derive(Debug)]
@@ -46,18 +50,37 @@ impl Container<'_> {
         self.session.id()
     }
 
+    /// Changes the configuration in its bundle.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn configure(&self, change: impl FnOnce(&mut serde_json::Value)) -> Result<()> {
+        let folder = std::path::Path::new(&self.bundle);
+        let mut config = serde_json::from_slice(&std::fs::read(folder.join("config.json"))?)?;
+        change(&mut config);
+        crate::bundle::write(folder, &config)
+    }
+
     /// Runs a command, and returns how it ended.
     ///
     /// # Errors
     /// When it cannot be run.
     pub fn run(&self, args: &[&str]) -> Result<Finished> {
+        crate::process::run(&mut self.command(args)?, b"", LIMIT)
+    }
+
+    /// A command, to be run by the caller.
+    ///
+    /// # Errors
+    /// When the program is not there.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = self.place.runtime(self.session)?;
         command.args(args.iter().map(|word| match *word {
             "ID" => self.id(),
             "BUNDLE" => &self.bundle,
             word => word,
         }));
-        crate::process::run(&mut command, b"", Duration::from_secs(30))
+        Ok(command)
     }
 
     /// The command succeeds.

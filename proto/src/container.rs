@@ -211,6 +211,8 @@ pub struct Limits {
     pub cpus: Option<u32>,
     /// Total memory in bytes; `None` is the host's.
     pub memory: Option<u64>,
+    /// Most tasks at a time; `None` is without a limit.
+    pub pids: Option<u64>,
 }
 
 /// The network of a container.

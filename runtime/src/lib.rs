@@ -1,6 +1,7 @@
 //! The cloister runtime: bundles, container state, and the launch of sandboxes.
 
 pub mod bundle;
+pub mod cgroup;
 pub mod container;
 pub mod foreground;
 pub mod hooks;

@@ -11,7 +11,7 @@ use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
 use crate::foreground::Foreground;
-use crate::launch::{Binaries, Exit, LaunchError, Pending, Process, boot, gofer};
+use crate::launch::{Binaries, Exit, HostLimits, LaunchError, OomScores, Pending, Process, boot, gofer};
 use crate::state::{ContainerId, Entry, StateError};
 
 /// How a sandbox is started.
@@ -29,6 +29,8 @@ pub struct Options {
     pub log_format: &'static str,
     /// Level of the kernel's log.
     pub log_level: &'static str,
+    /// What the host limits the sandbox's processes by.
+    pub limits: HostLimits,
     /// Whether the sandbox is killed when the starting thread ends.
     pub die_with_parent: bool,
     /// How long each step of the start may take.
@@ -103,7 +105,7 @@ impl Sandbox {
         let (boot_binary, gofer_binary) = (options.binaries.open_boot()?, options.binaries.open_gofer()?);
         let own_log = entry.log()?;
         let listener = entry.listen()?;
-        let boot_plan = boot::plan(
+        let mut boot_plan = boot::plan(
             boot_binary,
             &boot::Options {
                 id: entry.id().as_str(),
@@ -114,11 +116,13 @@ impl Sandbox {
                 log_level: options.log_level,
                 platform: options.platform.as_deref(),
                 dcache: options.dcache,
+                cpus: prepared.spec.limits.cpus,
+                memory: prepared.spec.limits.memory,
                 strace: options.strace,
                 die_with_parent: options.die_with_parent,
             },
         )?;
-        let (gofer_plan, connections) = gofer::plan(
+        let (mut gofer_plan, connections) = gofer::plan(
             gofer_binary,
             gofer::Options {
                 binds: prepared.binds,
@@ -127,17 +131,22 @@ impl Sandbox {
                 die_with_parent: options.die_with_parent,
             },
         )?;
+        let scores = OomScores::choose(options.limits.oom_score_adj);
+        boot_plan.limits = HostLimits { oom_score_adj: Some(scores.programs), ..options.limits.clone() };
+        gofer_plan.limits = HostLimits { oom_score_adj: Some(scores.own), ..options.limits.clone() };
         // Both at a time; the listener and the gofer's ends are then closed here, so that a death is a hang-up.
         let boot = Pending::start(boot_plan)?;
         let gofer = Pending::start(gofer_plan)?;
         drop(listener);
         let (mut boot, mut gofer) = (boot.finish(options.timeout)?, gofer.finish(options.timeout)?);
+        let boot_pid = boot.pid();
         let mut failed = |action, source| diagnose(action, source, &mut boot, &mut gofer, &own_log);
         let mut client = entry
             .connect()
             .map_err(ClientError::from)
             .and_then(|connection| Client::new(connection, Some(options.timeout)))
             .map_err(|source| failed("start the sandbox's kernel", source))?;
+        OomScores::set(boot_pid, scores.own);
         let mut descriptors = stdio.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));
         let request = create_request(entry, prepared.spec);

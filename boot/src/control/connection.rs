@@ -109,6 +109,10 @@ impl ControlConnection {
             }
             Request::Stacks(_) => Ok(super::debug::stacks(kernel).into()),
             Request::Statistics(_) => Ok(super::debug::statistics(kernel).into()),
+            Request::SetLimits(request) => containers.get(&request.id).map(|_| {
+                kernel.processes.lock().set_task_limit(request.pids);
+                Done.into()
+            }),
             Request::Destroy(request) => return containers.destroy(kernel, &request.id, replier).transpose(),
             Request::CreateContainer(request) => {
                 super::create::create(kernel, request, descriptors).map(|()| Done.into())

@@ -52,7 +52,11 @@ pub(super) fn create(
     if spec.process.terminal {
         mounts::show_console(Walker::with_credentials(&init, Arc::new(process::superuser())))?;
     }
+    let task_limit = spec.limits.pids;
     kernel.containers.add(Container::new(id, *spec, init))?;
+    if task_limit.is_some() {
+        kernel.processes.lock().set_task_limit(task_limit);
+    }
     Ok(())
 }
 

@@ -41,6 +41,15 @@ impl KernelOptions {
         let memory_bytes = u64::from(info.mem_unit).saturating_mul(info.totalram);
         Self { strace, cpus, memory_bytes }
     }
+
+    /// Returns them with at most so many processors and so much memory.
+    pub(crate) fn limited(self, cpus: Option<u32>, memory_bytes: Option<u64>) -> Self {
+        Self {
+            cpus: cpus.map_or(self.cpus, |cpus| cpus.clamp(1, self.cpus.max(1))),
+            memory_bytes: memory_bytes.map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes)),
+            ..self
+        }
+    }
 }
 
 /// What all tasks of a sandbox share.

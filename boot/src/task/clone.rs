@@ -186,7 +186,13 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     };
 
     // An id that was handed out is not handed out again before 4 million others were.
-    let tid = cx.kernel().processes.lock().new_pid().ok_or(fail(errno::EAGAIN, "too many tasks"))?;
+    let tid = {
+        let mut tree = cx.kernel().processes.lock();
+        if !tree.has_room() {
+            return Err(fail(errno::EAGAIN, "the container may have no more tasks"));
+        }
+        tree.new_pid().ok_or(fail(errno::EAGAIN, "too many tasks"))?
+    };
     let group = if flags.contains(CloneFlags::THREAD) {
         Arc::clone(cx.group())
     } else {

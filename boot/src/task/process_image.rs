@@ -142,7 +142,8 @@ impl TreeImage {
         }
         check_families(&processes)?;
         let sessions = Sessions::from_image(self.sessions, terminal_of)?;
-        Ok(Tree { last_pid: self.last_pid, tasks, processes, sessions })
+        // The limit of tasks is for who restores to set.
+        Ok(Tree { last_pid: self.last_pid, tasks, processes, sessions, ..Tree::default() })
     }
 }
 

@@ -90,6 +90,8 @@ pub(crate) struct Tree {
     pub(super) tasks: BTreeMap<Pid, Arc<Task>>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) sessions: Sessions,
+    /// How many tasks there may be.
+    pub(super) task_limit: Option<u64>,
 }
 
 /// All tasks and processes of the sandbox.
@@ -124,6 +126,16 @@ impl Tree {
         let pid = (first..PID_MAX).chain(300..first).find(|pid| !self.is_used(*pid))?;
         self.last_pid = pid;
         Some(pid)
+    }
+
+    /// Returns whether there may be another task.
+    pub(crate) fn has_room(&self) -> bool {
+        self.task_limit.is_none_or(|limit| (self.tasks.len() as u64) < limit)
+    }
+
+    /// Sets how many tasks there may be; `None` is without a limit.
+    pub(crate) fn set_task_limit(&mut self, limit: Option<u64>) {
+        self.task_limit = limit;
     }
 
     /// Returns the id that was handed out last.

@@ -2,8 +2,8 @@
 
 use super::{
     ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Pause, Processes,
-    ProcessesReply, Resume, Signal, Stacks, StacksReply, StartContainer, State, Statistics, StatisticsReply,
-    Strace, Wait, WaitPid,
+    ProcessesReply, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer, State, Statistics,
+    StatisticsReply, Strace, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
 use crate::version::Handshake;
@@ -108,6 +108,8 @@ pub enum Request {
     Destroy(Destroy),
     /// Tells what the sandbox uses.
     Statistics(Statistics),
+    /// Changes limits.
+    SetLimits(SetLimits),
 }
 
 requests! {
@@ -126,6 +128,7 @@ requests! {
     Stacks -> StacksReply,
     Destroy -> Done,
     Statistics -> StatisticsReply,
+    SetLimits -> Done,
 }
 
 /// All responses.

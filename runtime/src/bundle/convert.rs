@@ -159,7 +159,13 @@ fn limits(linux: Option<&Linux>) -> Limits {
         let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
         u32::try_from(quota.div_ceil(period)).ok()
     });
-    Limits { cpus, memory: memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0) }
+    let pids = resources.and_then(|resources| *resources.pids()).map(|pids| pids.limit());
+    let pids = pids.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+    Limits {
+        cpus,
+        pids,
+        memory: memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
+    }
 }
 
 fn devices(linux: Option<&Linux>) -> Result<Vec<DeviceSpec>, BundleError> {
@@ -228,7 +234,7 @@ mod tests {
         let prepared = prepared(&config(fields), Overlay::None).unwrap();
         assert_eq!(prepared.binds.len(), gofer_connections(&prepared.spec));
         assert!(matches!(prepared.spec.mounts[1].kind, MountKind::Gofer { .. }));
-        assert_eq!(prepared.spec.limits, Limits { cpus: Some(2), memory: Some(1 << 20) });
+        assert_eq!(prepared.spec.limits, Limits { cpus: Some(2), memory: Some(1 << 20), pids: None });
         assert_eq!(prepared.spec.devices[0].mode, libc::S_IFCHR | 0o666);
         assert!(!prepared.binds[0].readonly);
     }

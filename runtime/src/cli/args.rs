@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
 
 use super::{
-    completions, create, debug, delete, do_command, exec, features, kill, list, man, pause, ps, run, spec,
-    start, state, syscalls, wait,
+    completions, create, debug, delete, do_command, events, exec, features, kill, list, man, pause, ps, run,
+    spec, start, state, syscalls, update, usage, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -46,9 +46,8 @@ pub(crate) struct Global {
     /// Log details
     #[arg(long, global = true)]
     pub(crate) debug: bool,
-    /// Accepted for callers of other runtimes; host control groups are not managed yet
-    #[arg(long, global = true, hide = true)]
-    pub(crate) systemd_cgroup: bool,
+    #[command(flatten)]
+    pub(crate) cgroups: CgroupArgs,
     /// The sandbox's kernel [default: cloister-boot beside this program]
     #[arg(long, global = true, value_name = "FILE", env = "CLOISTER_BOOT")]
     pub(crate) boot_binary: Option<PathBuf>,
@@ -71,6 +70,17 @@ pub(crate) struct Global {
     /// Log all system calls with their arguments and results
     #[arg(long, global = true)]
     pub(crate) strace: bool,
+}
+
+/// Flags about the control groups of the host.
+#[derive(Debug, Args)]
+pub(crate) struct CgroupArgs {
+    /// Take linux.cgroupsPath as SLICE:PREFIX:NAME, and make the group where systemd would; systemd is not told
+    #[arg(long, global = true)]
+    pub(crate) systemd_cgroup: bool,
+    /// Leave sandboxes in the caller's control group, without limits
+    #[arg(long, global = true, env = "CLOISTER_IGNORE_CGROUPS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) ignore_cgroups: bool,
 }
 
 /// Form of the log.
@@ -123,6 +133,9 @@ pub(crate) enum Command {
     Exec(exec::Exec),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Update(update::Update),
+    Events(events::Events),
+    Usage(usage::Usage),
     Debug(debug::Debug),
     Spec(spec::Spec),
     Features(features::Features),

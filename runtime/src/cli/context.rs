@@ -4,7 +4,8 @@ use std::fs::File;
 use std::time::Duration;
 
 use cloister_proto::container::Overlay;
-use cloister_runtime::launch::Binaries;
+use cloister_runtime::cgroup::Policy;
+use cloister_runtime::launch::{Binaries, HostLimits};
 use cloister_runtime::sandbox::Options;
 use cloister_runtime::state::{StateError, Store};
 
@@ -44,8 +45,18 @@ impl Context {
             strace: self.global.strace,
             log_format: self.global.log_format.name(),
             log_level: if self.global.debug { "debug" } else { "warn" },
+            limits: HostLimits::default(),
             die_with_parent,
             timeout: Duration::from_secs(self.global.start_timeout),
+        }
+    }
+
+    /// How the control groups of containers are chosen.
+    pub(crate) fn cgroup_policy(&self) -> Policy {
+        match (self.global.cgroups.ignore_cgroups, self.global.cgroups.systemd_cgroup) {
+            (true, _) => Policy::Ignored,
+            (false, true) => Policy::Systemd,
+            (false, false) => Policy::Configured,
         }
     }
 

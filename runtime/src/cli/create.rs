@@ -58,6 +58,7 @@ impl BundleArgs {
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
             share_terminal: foreground,
+            cgroups: context.cgroup_policy(),
             sandbox: context.sandbox(foreground),
             log: context.log_file(),
         };

@@ -25,7 +25,7 @@ impl Features {
             "linux": {
                 "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "uts"],
                 "capabilities": capabilities,
-                "cgroup": { "v1": false, "v2": false, "systemd": false, "systemdUser": false, "rdma": false },
+                "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
                 "seccomp": { "enabled": false },
                 "apparmor": { "enabled": false },
                 "selinux": { "enabled": false },

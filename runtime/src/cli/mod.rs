@@ -7,6 +7,7 @@ mod create;
 mod debug;
 mod delete;
 mod do_command;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -20,6 +21,8 @@ mod spec;
 mod start;
 mod state;
 mod syscalls;
+mod update;
+mod usage;
 mod wait;
 
 pub(crate) use args::{Cli, Command, Global};
@@ -44,6 +47,9 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Exec(command) => command.run(context),
         Command::Pause(command) => command.pause(context),
         Command::Resume(command) => command.resume(context),
+        Command::Update(command) => command.run(context),
+        Command::Events(command) => command.run(context),
+        Command::Usage(command) => command.run(context),
         Command::Debug(command) => command.run(context),
         Command::Spec(command) => command.run(),
         Command::Features(command) => command.run(),

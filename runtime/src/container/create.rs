@@ -4,16 +4,20 @@ use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_proto::container::Overlay;
 use jiff::Timestamp;
 use oci_spec::runtime::{Hooks, Spec};
 use tempfile::NamedTempFile;
+use tracing::debug;
 
 use super::{Console, ContainerError};
 use crate::bundle::{Bundle, Prepared, prepare};
+use crate::cgroup::{Group, Hierarchies, Membership, Policy, has_limits};
 use crate::hooks::{self, Point};
+use crate::launch::HostLimits;
 use crate::sandbox::{self, Sandbox};
 use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, Status, Store};
 
@@ -30,6 +34,8 @@ pub struct CreateOptions<'a> {
     pub console_socket: Option<&'a Path>,
     /// Whether the caller's own terminal may become the container's.
     pub share_terminal: bool,
+    /// How its control group is chosen.
+    pub cgroups: Policy,
     /// How the sandbox is started.
     pub sandbox: sandbox::Options,
     /// Where the kernel logs to, if not to the container's own log.
@@ -112,7 +118,12 @@ pub fn create(
     let folder = Folder(Some(store.create(id)?));
     let console = console(&bundle.spec, &prepared, options)?;
     let stdio = stdio(console.as_ref());
-    let sandbox = Sandbox::create(folder.entry(), prepared, stdio, options.log, &options.sandbox)?;
+    let limits = HostLimits {
+        group: group(folder.entry(), &bundle.spec, options.cgroups)?,
+        oom_score_adj: prepared.spec.process.oom_score_adj,
+    };
+    let sandbox_options = sandbox::Options { limits, ..options.sandbox.clone() };
+    let sandbox = Sandbox::create(folder.entry(), prepared, stdio, options.log, &sandbox_options)?;
     let identity = |process: &crate::launch::Process| {
         ProcessIdentity::of(process.pid()).ok_or_else(|| ContainerError::Gone(id.clone()))
     };
@@ -140,6 +151,32 @@ pub fn create(
     // Others can signal and even delete it while we wait for its end in the foreground.
     created.entry().unlock()?;
     Ok(created)
+}
+
+/// Makes the control group, and opens what processes join it by. Where groups cannot be managed there is none, unless limits
+/// are asked for.
+fn group(entry: &Entry, spec: &Spec, policy: Policy) -> Result<Option<Arc<Membership>>, ContainerError> {
+    let linux = spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
+    let hierarchies = Hierarchies::of_this_machine()?;
+    let Some(group) = Group::choose(&hierarchies, path, entry.id().as_str(), policy)? else {
+        return Ok(None);
+    };
+    // Before it is made: whatever happens from here on, it is known what is to be removed.
+    entry.write_group(&group)?;
+    let resources = linux.and_then(|linux| linux.resources().as_ref());
+    match group.make() {
+        Err(error) if error.is_denied() && !resources.is_some_and(has_limits) => {
+            debug!("{error}");
+            entry.forget_group()?;
+            return Ok(None);
+        }
+        result => result?,
+    }
+    if let Some(resources) = resources {
+        group.apply(resources)?;
+    }
+    Ok(Some(Arc::new(group.membership()?)))
 }
 
 /// The terminal's container end, if one is to be made.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cloister_proto::control::ClientError;
 
 use crate::bundle::BundleError;
+use crate::cgroup::CgroupError;
 use crate::hooks::HookError;
 use crate::sandbox::SandboxError;
 use crate::state::{ContainerId, StateError};
@@ -25,6 +26,9 @@ pub enum ContainerError {
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// The control group cannot be used.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     /// The sandbox's kernel refused, or does not answer.
     #[error("cannot {action} container {id}: {source}")]
     Client {
@@ -63,6 +67,14 @@ pub enum ContainerError {
     /// The container's processes cannot be ended.
     #[error("the sandbox of container {0} does not end though it was killed")]
     Unkillable(ContainerId),
+    /// The container has no control group whose limits could be changed.
+    #[error(
+        "container {0} has no control group: it was created where there are none, or with --ignore-cgroups"
+    )]
+    NoGroup(ContainerId),
+    /// Limits are not what the specification says.
+    #[error("the limits are no valid linux.resources: {0}")]
+    Limits(serde_json::Error),
     /// A string is no signal.
     #[error("{0:?} is not a signal; use a name such as TERM or a number from 1 to 64")]
     NoSignal(String),

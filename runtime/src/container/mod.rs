@@ -8,6 +8,8 @@ mod error;
 mod kill;
 mod start;
 mod status;
+mod update;
+mod usage;
 
 pub use connect::{REPLY_TIMEOUT, connect};
 pub use console::Console;
@@ -17,3 +19,5 @@ pub use error::ContainerError;
 pub use kill::{kill, parse_signal};
 pub use start::{start, start_with};
 pub use status::{state, status};
+pub use update::update;
+pub use usage::Usage;

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::plan::{Image, lift};
+use super::plan::{HostLimits, Image, lift};
 use super::{Binary, Identity, LaunchError, Plan, Root, idmap};
 
 /// User and group id of the kernel, inside its user namespace and, when root starts it, outside as well: `nobody`.
@@ -27,6 +27,10 @@ pub struct Options<'a> {
     pub platform: Option<&'a str>,
     /// How many names of files the kernel keeps in its cache; `None` leaves it to the kernel.
     pub dcache: Option<u32>,
+    /// How many processors the guest sees; `None` is all.
+    pub cpus: Option<u32>,
+    /// How much memory the guest sees, in bytes; `None` is all.
+    pub memory: Option<u64>,
     /// Whether all system calls are logged from the start.
     pub strace: bool,
     /// Whether the kernel is killed when the starting thread ends.
@@ -54,6 +58,12 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
     if let Some(bound) = options.dcache {
         arguments.extend(["--dcache".into(), bound.to_string()]);
     }
+    if let Some(cpus) = options.cpus {
+        arguments.extend(["--cpus".into(), cpus.to_string()]);
+    }
+    if let Some(memory) = options.memory {
+        arguments.extend(["--memory".into(), memory.to_string()]);
+    }
     if options.strace {
         arguments.push("--strace".into());
     }
@@ -63,6 +73,7 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
         identity: identity(),
         root: Root::default(),
         capabilities: 0,
+        limits: HostLimits::default(),
         die_with_parent: options.die_with_parent,
         image: Image::new(binary, arguments)?,
         descriptors,

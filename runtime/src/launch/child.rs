@@ -35,6 +35,7 @@ pub(super) const MAX_BINDS: usize = 48;
 #[repr(u8)]
 pub(super) enum Step {
     Sync,
+    Group,
     Propagation,
     OpenBind,
     Attributes,
@@ -63,8 +64,9 @@ pub(super) struct Failure {
 }
 
 impl Step {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Sync,
+        Self::Group,
         Self::Propagation,
         Self::OpenBind,
         Self::Attributes,
@@ -87,6 +89,7 @@ impl Step {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Sync => "hear from the parent",
+            Self::Group => "join its control group",
             Self::Propagation => "cut its mounts off from the host's",
             Self::OpenBind => "open what it serves",
             Self::Attributes => "set the mount's attributes",
@@ -144,6 +147,9 @@ pub(super) fn run(plan: &Plan, sync: BorrowedFd<'_>) -> Result<Infallible, Failu
     // A foreground parent has signals blocked that are its own to read.
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(|_| Step::Sync.failed()(Errno::INVAL))?;
     hear(sync)?;
+    for tasks in plan.limits.group.iter().flat_map(|group| &group.tasks) {
+        rustix::io::write(tasks, b"0").map_err(Step::Group.failed())?;
+    }
     enter_root(&plan.root)?;
     rustix::system::sethostname(b"cloister").map_err(Step::Hostname.failed())?;
     setsid().map_err(Step::Session.failed())?;

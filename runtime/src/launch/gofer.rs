@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::CapabilitySet;
 
-use super::plan::{Image, lift};
+use super::plan::{HostLimits, Image, lift};
 use super::{Binary, Bind, Identity, LaunchError, Plan, Root, idmap};
 
 /// What the gofer serves and where it logs.
@@ -52,6 +52,7 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         identity,
         capabilities: capabilities(options.binds.iter().all(|bind| bind.readonly)),
         root: Root::new(options.binds),
+        limits: HostLimits::default(),
         die_with_parent: options.die_with_parent,
         image: Image::new(binary, arguments)?,
         descriptors,

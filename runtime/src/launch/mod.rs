@@ -18,6 +18,7 @@ mod child;
 mod error;
 pub mod gofer;
 mod idmap;
+mod oom;
 mod plan;
 mod process;
 mod spawn;
@@ -25,6 +26,7 @@ mod sys;
 
 pub use binary::{Binaries, Binary};
 pub use error::LaunchError;
-pub use plan::{Bind, Identity, Plan, Root};
+pub use oom::OomScores;
+pub use plan::{Bind, HostLimits, Identity, Plan, Root};
 pub use process::{Exit, Process};
 pub use spawn::Pending;

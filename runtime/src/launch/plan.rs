@@ -3,10 +3,12 @@
 use std::ffi::{CString, c_char};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 
 use rustix::io::fcntl_dupfd_cloexec;
 
 use super::{Binary, LaunchError};
+use crate::cgroup::Membership;
 
 /// What a process gets.
 #[derive(Debug)]
@@ -21,12 +23,23 @@ pub struct Plan {
     pub(super) root: Root,
     /// Capabilities that stay in the bounding, permitted and effective sets, as a mask.
     pub(super) capabilities: u64,
+    /// What the host limits the process by.
+    pub limits: HostLimits,
     /// Whether the process is killed when the thread that started it ends.
     pub(super) die_with_parent: bool,
     /// The program with its arguments.
     pub(super) image: Image,
     /// Descriptor N of the process is the Nth of these. They are all above the numbers that they go to, see [`lift`].
     pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// What the host's kernel limits a process by.
+#[derive(Clone, Debug, Default)]
+pub struct HostLimits {
+    /// The control group that the process is in from its first instruction.
+    pub group: Option<Arc<Membership>>,
+    /// Its `/proc/PID/oom_score_adj`; ours if there is none, or it may not be set.
+    pub oom_score_adj: Option<i32>,
 }
 
 /// Ids of a process in its user namespace, and what they are outside.

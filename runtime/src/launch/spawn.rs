@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::child::{Failure, MAX_BINDS, Step};
 use super::plan::lift_one;
 use super::process::Process;
-use super::{LaunchError, Plan, idmap, sys};
+use super::{LaunchError, OomScores, Plan, idmap, sys};
 
 /// A process on its way to its program. Dropping it kills it.
 #[derive(Debug)]
@@ -41,6 +41,9 @@ impl Pending {
         drop(theirs);
         if plan.has_user_namespace() {
             idmap::write(process.pid(), &plan.identity).map_err(|source| namespaces_error(&plan, source))?;
+        }
+        if let Some(adjustment) = plan.limits.oom_score_adj {
+            OomScores::set(process.pid(), adjustment);
         }
         // A failure to write means that the child has ended, which the read below tells better.
         let _ = rustix::io::write(&ours, b"\n");
@@ -215,6 +218,8 @@ mod tests {
             log_level: "info",
             platform: None,
             dcache: None,
+            cpus: None,
+            memory: None,
             strace: false,
             die_with_parent: true,
         };

@@ -13,14 +13,19 @@ use super::child;
 use super::plan::{Image, Plan};
 use super::process::Process;
 
+/// The flag of `clone3(2)` that makes the child in a control group of version 2.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Forks a child that follows `plan`; it waits for a word on `sync` on its way.
 ///
 /// The child is a direct child of this process, in new namespaces. It reports a failure on `sync`, and closes it by
 /// executing its program.
 pub(super) fn spawn(plan: &Plan, sync: BorrowedFd<'_>) -> io::Result<Process> {
     let mut pidfd: RawFd = -1;
+    let group = plan.limits.group.as_ref().and_then(|group| group.folder.as_ref());
+    let into_group = if group.is_some() { CLONE_INTO_CGROUP } else { 0 };
     let mut arguments = libc::clone_args {
-        flags: plan.namespaces | flag(libc::CLONE_PIDFD),
+        flags: plan.namespaces | flag(libc::CLONE_PIDFD) | into_group,
         pidfd: (&raw mut pidfd).addr() as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -30,7 +35,7 @@ pub(super) fn spawn(plan: &Plan, sync: BorrowedFd<'_>) -> io::Result<Process> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: group.and_then(|folder| u64::try_from(folder.as_raw_fd()).ok()).unwrap_or(0),
     };
     // SAFETY: 1. Without `CLONE_VM` and a stack this is a fork: the child has a copy of all memory. 2. `arguments` is
     // valid for its size, and `pidfd`, whose address it holds, outlives the call. 3. The child runs `child::run` alone,

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use super::{ContainerId, Record, StateError};
+use crate::cgroup::Group;
 
 /// A container's folder, locked as long as this value lives, unless it is unlocked before.
 #[derive(Debug)]
@@ -145,12 +146,49 @@ impl Entry {
         Connection::connect(&self.short_path("control.sock"))
     }
 
-    /// Removes the folder and all in it.
+    /// Returns the control group, if there is one.
     ///
     /// # Errors
     ///
     /// The system's.
+    pub fn group(&self) -> Result<Option<Group>, StateError> {
+        let fail = |source| self.file_error("read the control group", source);
+        match fs::read(self.path.join("cgroup.json")) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| fail(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// Remembers the control group: it is removed with the folder.
+    ///
+    /// # Errors
+    ///
+    /// The system's: no space, no permission.
+    pub fn write_group(&self, group: &Group) -> Result<(), StateError> {
+        self.write_json("cgroup.json", group)
+            .map_err(|source| self.file_error("write the control group", source))
+    }
+
+    /// Forgets the control group, which could not be made.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn forget_group(&self) -> Result<(), StateError> {
+        fs::remove_file(self.path.join("cgroup.json"))
+            .map_err(|source| self.file_error("forget the control group", source))
+    }
+
+    /// Removes the control group, and the folder with all in it.
+    ///
+    /// # Errors
+    ///
+    /// The system's, or a process is left in the group.
     pub fn remove(self) -> Result<(), StateError> {
+        if let Some(group) = self.group()? {
+            group.remove()?;
+        }
         match fs::remove_dir_all(&self.path) {
             // Whoever waits for the container in the foreground removes it as well.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

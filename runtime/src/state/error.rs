@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{ContainerId, Status};
+use crate::cgroup::CgroupError;
 
 /// The state on disk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum StateError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Its control group cannot be removed.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     /// The container cannot get a signal. Its callers look for these words, which are `runc`'s.
     #[error("cannot signal container {0}: container not running")]
     NotRunning(ContainerId),

@@ -1,0 +1,139 @@
+//! `cloister events`: what a container uses, and when it lacks memory, in `runc`'s form.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use cloister_proto::control::{Processes, Statistics};
+use cloister_runtime::cgroup::{Group, Stats};
+use cloister_runtime::container::{ContainerError, Usage, connect, status};
+use cloister_runtime::state::{ContainerId, Entry, Record, StateError, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use serde_json::{Value, json};
+
+use super::{Context, print};
+
+/// Print what a container uses, and when it lacks memory, a JSON object a line
+///
+/// It ends with the container. Memory and processor time are of all of the sandbox's processes, as its control group counts
+/// them; tasks are the container's own.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cloister events --stats web | jq .data.memory.usage\n  \
+    cloister events --interval 1s web")]
+pub(crate) struct Events {
+    /// Time between two lines
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_interval)]
+    interval: Duration,
+    /// Print one line, and do not wait
+    #[arg(long)]
+    stats: bool,
+    /// Name of the container
+    id: ContainerId,
+}
+
+/// How often it is looked whether the container lacks memory.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Events {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let entry = context.store()?.peek(&self.id)?;
+        let record = entry.record()?;
+        let status = status(&entry, &record)?;
+        let boot = record.boot.open();
+        let (Some(boot), true) = (boot, status != Status::Stopped) else {
+            let action = "tell the events of";
+            return Err(StateError::WrongStatus { id: self.id, action, status: Status::Stopped }.into());
+        };
+        let group = entry.group()?;
+        if self.stats {
+            print(self.line("stats", stats(&entry, &record, group.as_ref())?))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut oom_kills = group.as_ref().map_or(0, |group| group.stats().oom_kills);
+        let mut next = Instant::now() + self.interval;
+        loop {
+            let pause = next.saturating_duration_since(Instant::now()).min(LOOK);
+            let pause = Timespec::try_from(pause)?;
+            if retry_on_intr(|| poll(&mut [PollFd::new(&boot, PollFlags::IN)], Some(&pause)))? > 0 {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let kills = group.as_ref().map_or(0, |group| group.stats().oom_kills);
+            if kills > std::mem::replace(&mut oom_kills, kills) {
+                print(self.line("oom", Value::Null))?;
+            }
+            if Instant::now() < next {
+                continue;
+            }
+            next += self.interval;
+            match stats(&entry, &record, group.as_ref()) {
+                Ok(stats) => print(self.line("stats", stats))?,
+                // It ends just now, which is seen in a moment.
+                Err(ContainerError::Client { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn line(&self, kind: &str, data: Value) -> String {
+        let mut line = json!({ "type": kind, "id": self.id.as_str() });
+        if !data.is_null() {
+            line["data"] = data;
+        }
+        format!("{line}\n")
+    }
+}
+
+/// What a container uses: as its group counts it, or, if it has none, as its kernel and the host do.
+fn stats(entry: &Entry, record: &Record, group: Option<&Group>) -> Result<Value, ContainerError> {
+    let fail = |source| ContainerError::Client { action: "look into", id: entry.id().clone(), source };
+    let mut client = connect(entry, "look into")?;
+    let processes = client.call(Processes { id: entry.id().to_string() }, &[]).map_err(fail)?.processes;
+    let mut stats = match group {
+        Some(group) => group.stats(),
+        None => {
+            let own = client.call(Statistics, &[]).map_err(fail)?;
+            let mut stats = Stats::default();
+            (stats.cpu.usage.user, stats.cpu.usage.kernel) = (own.user_time, own.system_time);
+            stats.cpu.usage.total = own.user_time + own.system_time;
+            stats.memory.usage.usage = Usage::of(record).total;
+            stats
+        }
+    };
+    stats.pids.current = processes.iter().map(|process| u64::from(process.threads)).sum();
+    let config = entry.config()?;
+    let resources = config.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let limit = resources.and_then(|resources| *resources.pids()).map(|pids| pids.limit());
+    stats.pids.limit = limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0);
+    // Callers of `runc` find every field that it has.
+    let mut data =
+        json!({ "cpuset": {}, "blkio": {}, "hugetlb": {}, "intel_rdt": {}, "network_interfaces": null });
+    if let (Value::Object(all), Ok(Value::Object(stats))) = (&mut data, serde_json::to_value(stats)) {
+        all.extend(stats);
+    }
+    Ok(data)
+}
+
+/// A time such as `5s`, `500ms` or `1m30s`.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let error = || format!("{text:?} is not a time such as 5s or 500ms");
+    let duration = text.parse::<jiff::SignedDuration>().map_err(|_| error())?;
+    let duration = Duration::try_from(duration).map_err(|_| error())?;
+    if duration < Duration::from_millis(10) { Err("it must be at least 10ms".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_go_s() {
+        for (text, millis) in [("5s", 5000), ("500ms", 500), ("1m30s", 90_000)] {
+            assert_eq!(parse_interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "5", "-1s", "0s", "x"] {
+            assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+}
