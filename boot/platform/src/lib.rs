@@ -78,8 +78,14 @@ pub trait Supervisor: Sync {
     /// Runs the tasks that were woken since, if there can be any, and nothing else. Never blocks.
     fn run_woken(&self) {}
 
+    /// Called right before the platform's thread sleeps. Returns whether it may; otherwise there is something to do for
+    /// [`Supervisor::run_pending`] already.
+    fn may_sleep(&self) -> bool {
+        true
+    }
+
     /// Returns a descriptor that polls readable when [`Supervisor::run_pending`] has something to do, apart from
-    /// the passing of the time it returned.
+    /// the passing of the time it returned: as long as [`Supervisor::may_sleep`] was the last that was called.
     fn event_fd(&self) -> BorrowedFd<'_>;
 
     /// Returns whether the last container is gone.

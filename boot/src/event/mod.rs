@@ -8,7 +8,7 @@ mod look;
 mod timeout;
 mod wait_queue;
 
-pub(crate) use epoll::{Epoll, Nesting, Setting};
+pub(crate) use epoll::{Epoll, Nesting, Report, Setting};
 pub(crate) use eventfd::{EventFd, EventFdMode};
 pub(crate) use events::Events;
 pub(crate) use inotify::{Inotify, WatchMask};

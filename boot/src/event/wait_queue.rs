@@ -43,6 +43,19 @@ struct Entries {
     list: SmallVec<[Entry; 1]>,
 }
 
+impl Entries {
+    fn collect(&self, chosen: impl Fn(&Entry) -> bool) -> SmallVec<[Arc<dyn Wake>; 4]> {
+        self.list.iter().filter(|entry| chosen(entry)).map(|entry| Arc::clone(&entry.waker)).collect()
+    }
+
+    /// Returns the first exclusive waiter whose id is not below `from` and that waits for one of `events`, with its id.
+    fn next_exclusive(&self, from: u64, events: Events) -> Option<(u64, Arc<dyn Wake>)> {
+        let is_meant =
+            |entry: &&Entry| entry.id >= from && entry.is_exclusive && entry.mask.intersects(events);
+        self.list.iter().find(is_meant).map(|entry| (entry.id, Arc::clone(&entry.waker)))
+    }
+}
+
 /// The waiters of an object. Clones are the same queue.
 #[derive(Clone, Default)]
 pub(crate) struct WaitQueue {
@@ -84,7 +97,8 @@ impl WaitQueue {
 
     /// Tells all waiters that wait for one of `events`.
     pub(crate) fn wake(&self, events: Events) {
-        for waker in self.collect(|entry| entry.mask.intersects(events)) {
+        let waiters = self.entries.lock().collect(|entry| entry.mask.intersects(events));
+        for waker in waiters {
             waker.wake(events);
         }
     }
@@ -92,35 +106,33 @@ impl WaitQueue {
     /// Tells all shared waiters that wait for one of `events`, and exclusive ones in their order until one uses the
     /// wake-up up. Returns whether one did.
     pub(crate) fn wake_one(&self, events: Events) -> bool {
-        for waker in self.collect(|entry| !entry.is_exclusive && entry.mask.intersects(events)) {
+        let (shared, exclusive) = {
+            let entries = self.entries.lock();
+            let shared = entries.collect(|entry| !entry.is_exclusive && entry.mask.intersects(events));
+            (shared, entries.next_exclusive(0, events))
+        };
+        for waker in shared {
             waker.wake(events);
         }
-        self.wake_next(events)
+        self.wake_exclusive(exclusive, events)
     }
 
     /// Tells exclusive waiters in their order until one uses the wake-up up: something was left over that concerns
     /// them, but is no news for shared waiters. Returns whether one did.
     pub(crate) fn wake_next(&self, events: Events) -> bool {
-        let mut from = 0;
-        loop {
-            let entries = self.entries.lock();
-            let next = entries
-                .list
-                .iter()
-                .find(|entry| entry.id >= from && entry.is_exclusive && entry.mask.intersects(events));
-            let Some(next) = next else { return false };
-            from = next.id + 1;
-            let waker = Arc::clone(&next.waker);
-            drop(entries);
+        let first = self.entries.lock().next_exclusive(0, events);
+        self.wake_exclusive(first, events)
+    }
+
+    /// Tells the exclusive waiter `next` and those after it until one uses the wake-up up. Returns whether one did.
+    fn wake_exclusive(&self, mut next: Option<(u64, Arc<dyn Wake>)>, events: Events) -> bool {
+        while let Some((id, waker)) = next {
             if waker.wake(events) {
                 return true;
             }
+            next = self.entries.lock().next_exclusive(id + 1, events);
         }
-    }
-
-    fn collect(&self, chosen: impl Fn(&Entry) -> bool) -> SmallVec<[Arc<dyn Wake>; 4]> {
-        let entries = self.entries.lock();
-        entries.list.iter().filter(|entry| chosen(entry)).map(|entry| Arc::clone(&entry.waker)).collect()
+        false
     }
 
     /// Returns whether nobody waits.

@@ -175,6 +175,10 @@ impl Supervisor for Kernel {
         }
     }
 
+    fn may_sleep(&self) -> bool {
+        self.run_queue.may_sleep()
+    }
+
     fn event_fd(&self) -> BorrowedFd<'_> {
         self.reactor.fd()
     }

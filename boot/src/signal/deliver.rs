@@ -65,8 +65,10 @@ pub(crate) fn before_user(cx: &mut SyscallCx<'_>) -> BeforeUser {
             Step::Handle(info, action) => handle(cx, &info, &action),
         }
     }
-    restart::apply(cx.run, None);
-    cx.restore_mask();
+    if cx.run.restart.is_some() {
+        restart::apply(cx.run, None);
+        cx.restore_mask();
+    }
     BeforeUser::Resume
 }
 

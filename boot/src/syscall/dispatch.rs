@@ -19,8 +19,8 @@ pub(crate) struct Call {
     pub(crate) arguments: [u64; 6],
     /// What it kept when it went to wait.
     pub(crate) state: Option<SyscallState>,
-    /// When it began.
-    pub(crate) began: Instant,
+    /// When it began, as far as somebody can ask: it waits, or the strace is on.
+    pub(crate) began: Option<Instant>,
     /// Whether it has waited, and the strace has said so.
     pub(crate) has_waited: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
         number: registers.syscall_number(),
         arguments: registers.syscall_arguments(),
         state: None,
-        began: cx.kernel().clock.monotonic(),
+        began: cx.kernel().strace.is_on().then(|| cx.kernel().clock.monotonic()),
         has_waited: false,
     };
     // A call that goes on where the one that a signal interrupted had come to: restart_syscall(2).
@@ -67,15 +67,19 @@ pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
 
 /// Runs the handler of the call that the task is in, for the first time or after a wait.
 pub(crate) fn proceed(cx: &mut SyscallCx<'_>) -> Progress {
-    let Some(call) = cx.run.call.clone() else { return Progress::Done };
+    let Some(Call { number, arguments, .. }) = cx.run.call else { return Progress::Done };
+    // One that ends the task, or executes a program, is not there any more when it is over.
+    let traced = if cx.kernel().strace.is_on() { cx.run.call.clone() } else { None };
     cx.run.registrations.clear();
-    let result = run_handler(cx, &call);
+    let result = run_handler(cx, number, arguments);
     if !matches!(result, Err(Fail::Park(_))) {
         cx.run.registrations.clear();
         cx.run.held = None;
     }
     cloister_sync::assert_only_held(cloister_sync::class::TASK_RUN);
-    trace(cx, &call, &result);
+    if let Some(call) = traced {
+        trace(cx, &call, &result);
+    }
     match result {
         Ok(Outcome::Value(value)) => {
             cx.run.call = None;
@@ -93,22 +97,25 @@ pub(crate) fn proceed(cx: &mut SyscallCx<'_>) -> Progress {
             Progress::Done
         }
         Err(Fail::Restart(restart)) => Progress::Interrupted(restart),
-        Err(Fail::Park(park)) => Progress::Waits(park),
+        Err(Fail::Park(park)) => {
+            let now = cx.kernel().clock.monotonic();
+            if let Some(call) = &mut cx.run.call {
+                call.began.get_or_insert(now);
+            }
+            Progress::Waits(park)
+        }
     }
 }
 
-fn run_handler(cx: &mut SyscallCx<'_>, call: &Call) -> SyscallResult {
-    let Some(handler) = lookup(call.number).and_then(|row| row.handler) else {
-        cx.kernel().unimplemented.report(call.number, &cx.task.name());
+fn run_handler(cx: &mut SyscallCx<'_>, number: u64, arguments: [u64; 6]) -> SyscallResult {
+    let Some(handler) = lookup(number).and_then(|row| row.handler) else {
+        cx.kernel().unimplemented.report(number, &cx.task.name());
         return Err(fail(errno::ENOSYS, "not implemented"));
     };
-    handler(cx, call.arguments)
+    handler(cx, arguments)
 }
 
 fn trace(cx: &mut SyscallCx<'_>, call: &Call, result: &SyscallResult) {
-    if !cx.kernel().strace.is_on() {
-        return;
-    }
     let waits = matches!(result, Err(Fail::Park(_)));
     if waits && call.has_waited {
         return;
@@ -116,6 +123,7 @@ fn trace(cx: &mut SyscallCx<'_>, call: &Call, result: &SyscallResult) {
     if let Some(call) = &mut cx.run.call {
         call.has_waited = waits;
     }
-    let took = cx.kernel().clock.monotonic().saturating_duration_since(call.began);
+    let now = cx.kernel().clock.monotonic();
+    let took = now.saturating_duration_since(call.began.unwrap_or(now));
     cx.kernel().strace.log(cx, call, result, took);
 }

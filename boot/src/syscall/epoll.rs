@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Address, Fd, Int, Size};
 use crate::context::Because;
 use crate::error::{Fail, Restart, SyscallResult, fail};
-use crate::event::{self, Epoll, Events, Setting, TimeUnit};
+use crate::event::{self, Epoll, Events, Report, Setting, TimeUnit};
 use crate::fs::{OpenFlags, anon};
 use crate::prelude::{SyscallCx, errno, uapi};
 
@@ -17,6 +18,12 @@ use crate::prelude::{SyscallCx, errno, uapi};
 struct EpollEvent {
     events: u32,
     data: [u32; 2],
+}
+
+impl EpollEvent {
+    fn of(report: &Report) -> Self {
+        Self { events: report.events.bits(), data: zerocopy::transmute!(report.data) }
+    }
 }
 
 /// Handles `epoll_create(size)`.
@@ -150,11 +157,7 @@ fn report(cx: &SyscallCx<'_>, epoll: &Epoll, address: Address, max: usize) -> Re
     if reports.is_empty() {
         return Ok(0);
     }
-    let mut bytes = Vec::with_capacity(reports.len() * size_of::<EpollEvent>());
-    for report in &reports {
-        bytes.extend_from_slice(&report.events.bits().to_ne_bytes());
-        bytes.extend_from_slice(&report.data.to_ne_bytes());
-    }
-    cx.memory().write_bytes(address, &bytes).inspect_err(|_| epoll.put_back(&reports))?;
+    let events: SmallVec<[EpollEvent; 16]> = reports.iter().map(EpollEvent::of).collect();
+    cx.memory().write_bytes(address, events.as_bytes()).inspect_err(|_| epoll.put_back(&reports))?;
     Ok(reports.len())
 }

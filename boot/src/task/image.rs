@@ -136,7 +136,7 @@ mod tests {
             number: 202,
             arguments: [1, 2, 3, u64::MAX, 5, 6],
             state: Some(SyscallState::Deadline(Some(began))),
-            began,
+            began: Some(began),
             has_waited: true,
         };
         let run = cx.run;

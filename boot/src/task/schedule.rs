@@ -63,12 +63,13 @@ impl Schedule {
         self.place = Place::Queued;
     }
 
-    /// A worker takes the task, from guest code or from the run queue.
+    /// A worker takes the task, from guest code or from the run queue, and will look at signals before guest code goes on.
     pub(super) fn begin(&mut self) {
         if self.place != Place::Dead {
             self.place = Place::Kernel;
         }
         self.woken = false;
+        self.kicked = false;
     }
 
     /// Wakes it: returns whether this is what woke it, and whether it must be queued.
@@ -100,11 +101,6 @@ impl Schedule {
         thread.inspect(|thread| thread.interrupt()).is_some()
     }
 
-    /// Says that signals are about to be looked at: a kick after this counts anew.
-    pub(super) fn clear_kick(&mut self) {
-        self.kicked = false;
-    }
-
     /// Parks it, unless it was woken since its worker took it. Returns whether it parked.
     pub(super) fn try_park(&mut self) -> bool {
         if std::mem::take(&mut self.woken) {
@@ -114,10 +110,10 @@ impl Schedule {
         true
     }
 
-    /// Lets guest code go on, unless it was kicked. Returns whether it runs.
+    /// Lets guest code go on, unless it was kicked: then signals are to be looked at (again). Returns whether it runs.
     pub(super) fn try_resume(&mut self, registers: &Registers) -> bool {
         let Some(thread) = &self.thread else { return false };
-        if self.kicked {
+        if std::mem::take(&mut self.kicked) {
             return false;
         }
         self.place = Place::User;

@@ -111,7 +111,8 @@ impl Task {
         match call {
             Some(call) => {
                 let name = syscall::lookup(call.number).map_or("?", |row| row.name);
-                let waits = self.kernel.clock.monotonic().saturating_duration_since(call.began);
+                let now = self.kernel.clock.monotonic();
+                let waits = now.saturating_duration_since(call.began.unwrap_or(now));
                 format!("{place:?} in {name}{:x?} for {waits:.3?}", call.arguments)
             }
             None => format!("{place:?}"),
@@ -271,7 +272,6 @@ impl Task {
                 Progress::Interrupted(restart) => run.restart = Some(restart),
                 Progress::Done => {}
             }
-            self.schedule.lock().clear_kick();
             match signal::before_user(&mut SyscallCx { task: self, run }) {
                 BeforeUser::Resume => {}
                 BeforeUser::Exited => return,

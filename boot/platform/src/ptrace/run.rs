@@ -43,7 +43,7 @@ fn run_settled(tracer: &Tracer, sleeper: &Sleeper, supervisor: &dyn Supervisor) 
             entry.handler.on_trap(Trap::Gone { signal }, &Registers::default());
         } else if let Some(stop) = tracer.poll_stop() {
             tracer.handle(stop);
-        } else {
+        } else if supervisor.may_sleep() {
             tracer.sleep(sleeper, supervisor, timeout)?;
         }
     }

@@ -120,7 +120,7 @@ impl Loop<'_> {
     fn sleep(&self, timeout: Option<Duration>) -> std::io::Result<()> {
         let tracer = self.threads.tracer();
         self.threads.slots().set_asleep(true);
-        let result = if self.threads.reap() || self.threads.is_any_trapped() {
+        let result = if self.threads.reap() || self.threads.is_any_trapped() || !self.supervisor.may_sleep() {
             Ok(())
         } else {
             let limit = self.threads.let_go_busy().then_some(placement::PATIENCE);

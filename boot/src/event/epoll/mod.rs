@@ -33,7 +33,7 @@ mod ready_list;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use instance::Epoll;
+pub(crate) use instance::{Epoll, Report};
 #[cfg(test)]
 use interest::EpollFlags;
 pub(crate) use interest::Setting;
