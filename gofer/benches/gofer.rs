@@ -119,7 +119,7 @@ fn measure_gofer(client: &mut Client, root: Fid) {
     measure("gofer: list 1000 entries with attributes", || {
         let (mut count, mut offset) = (0, 0);
         loop {
-            let entries = client.readdir_attr(many, offset).unwrap();
+            let entries = client.readdir_attr(many, offset).unwrap().entries;
             let Some(last) = entries.last() else { break };
             offset = last.offset;
             count += entries.len();

@@ -86,8 +86,8 @@ impl Session {
 
     /// The bytes of contents or entries that fit a reply, at most `wanted`.
     pub(crate) fn payload(&self, wanted: u32) -> usize {
-        /// The header of a message, and the counter of the bytes.
-        const OVERHEAD: u32 = 11;
+        /// The header of a message, the counter of the bytes, and the mark of a listing's end.
+        const OVERHEAD: u32 = 12;
         wanted.min(self.msize.saturating_sub(OVERHEAD)) as usize
     }
 

@@ -8,16 +8,20 @@ use cloister_9p::base::readdir::{Dirent, Rreaddir, Treaddir};
 use cloister_9p::codec::{Data, Field};
 use cloister_9p::ext::readdir_attr::{DirentAttr, RreaddirAttr, TreaddirAttr};
 use cloister_9p::{Attr, Qid};
-use rustix::fs::{FileType, RawDir, RawDirEntry, SeekFrom, seek};
+use rustix::fs::{FileType, RawDir, RawDirEntry, SeekFrom, readlinkat, seek};
 use rustix::io::Errno;
 
-use crate::fid::{DirStream, Open};
+use crate::fid::{DirStream, Fid, Open};
+use crate::name::Name;
 use crate::node::Node;
 use crate::session::{Answer, Session};
 use crate::{Result, attr};
 
 /// What the host gives at a time. More would be lost when a reply is full and the listing goes on with the next.
 const HOST_BATCH: usize = 8 << 10;
+
+/// The longest target of a symbolic link that goes with a listing, so that an entry always fits a message.
+const MAX_TARGET: usize = 512;
 
 impl Session {
     /// Lists a directory; beyond the standard it need not be open.
@@ -50,29 +54,47 @@ impl Session {
         };
         let mut out = std::mem::take(&mut self.scratch);
         let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
-        self.end_listing(request.fid, matches!(result, Ok(()) if out.is_empty()))?;
-        let result = result.and_then(|()| answer.with(&Rreaddir { data: Data(&out) }));
+        self.end_listing(request.fid, result.is_ok() && out.is_empty())?;
+        let result = result.and_then(|_| answer.with(&Rreaddir { data: Data(&out) }));
         self.scratch = out;
         result
     }
 
-    /// Lists a directory, open or not, with attributes.
-    pub(crate) fn readdir_attr(&mut self, request: &TreaddirAttr, answer: &mut Answer<'_>) -> Result<()> {
-        let dir = self.begin_listing(request.fid)?;
+    /// Lists a directory, open or not, with attributes; walks to it first if it is named.
+    pub(crate) fn readdir_attr(&mut self, request: &TreaddirAttr<'_>, answer: &mut Answer<'_>) -> Result<()> {
+        if request.name.is_empty() {
+            return self.list_attrs(request.fid, request, answer);
+        }
+        let dir = self.fids.get(request.fid)?;
+        let (node, _) = dir.node.child(Name::new(request.name)?)?;
+        let fid = Fid::new(node, dir.uid);
+        self.fids.insert(request.newfid, fid)?;
+        let result = self.list_attrs(request.newfid, request, answer);
+        if result.is_err() {
+            self.fids.remove(request.newfid)?;
+        }
+        result
+    }
+
+    fn list_attrs(&mut self, fid: u32, request: &TreaddirAttr<'_>, answer: &mut Answer<'_>) -> Result<()> {
+        let dir = self.begin_listing(fid)?;
         let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
             let name = entry.file_name().to_bytes();
-            let attr = match entry_attr(&dir, name) {
-                Ok(attr) => attr,
+            let (attr, target) = match entry_attr(&dir, name) {
+                Ok(attr) if attr.is_symlink() => (attr, link_target(&dir, name)),
+                Ok(attr) => (attr, Vec::new()),
                 // It was removed since the host listed it.
                 Err(Errno::NOENT) => return Ok(()),
-                Err(errno) => return Err(errno),
+                // A directory that may not be searched can be listed nevertheless.
+                Err(_) => (unknown_attr(&dir, entry), Vec::new()),
             };
-            put(&DirentAttr { attr, offset: entry.next_entry_cookie(), name }, out)
+            put(&DirentAttr { attr, target: &target, offset: entry.next_entry_cookie(), name }, out)
         };
         let mut out = std::mem::take(&mut self.scratch);
-        let result = self.list(request.fid, request.offset, request.count, &mut out, put_fn);
-        self.end_listing(request.fid, matches!(result, Ok(()) if out.is_empty()))?;
-        let result = result.and_then(|()| answer.with(&RreaddirAttr { data: Data(&out) }));
+        let result = self.list(fid, request.offset, request.count, &mut out, put_fn);
+        self.end_listing(fid, matches!(result, Ok(true)))?;
+        let result = result
+            .and_then(|is_end| answer.with(&RreaddirAttr { is_end: u8::from(is_end), data: Data(&out) }));
         self.scratch = out;
         result
     }
@@ -103,7 +125,8 @@ impl Session {
         Ok(())
     }
 
-    /// Fills `out` with whole entries from `offset` on, at most `count` bytes, each put there by `put_fn`.
+    /// Fills `out` with whole entries from `offset` on, at most `count` bytes, each put there by `put_fn`. Returns whether
+    /// the last is among them.
     ///
     /// # Errors
     ///
@@ -115,7 +138,7 @@ impl Session {
         count: u32,
         out: &mut Vec<u8>,
         put_fn: impl Fn(&RawDirEntry<'_>, &mut Vec<u8>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let room = self.payload(count);
         out.clear();
         let Open::Dir(stream) = &mut self.fids.get_mut(fid)?.open else { return Err(Errno::BADF) };
@@ -134,20 +157,20 @@ impl Session {
             put_fn(&entry, out)?;
             if out.len() > room {
                 out.truncate(len);
-                return if len == 0 { Err(Errno::INVAL) } else { Ok(()) };
+                return if len == 0 { Err(Errno::INVAL) } else { Ok(false) };
             }
             next = entry.next_entry_cookie();
             if entries.is_buffer_empty() {
                 stream.position = next;
                 // A reply that is nearly full is not worth another batch of which most would be thrown away.
                 if out.len() > room / 2 {
-                    return Ok(());
+                    return Ok(false);
                 }
                 stream.position = u64::MAX;
             }
         }
         stream.position = next;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -158,6 +181,18 @@ fn entry_attr(dir: &Rc<Node>, name: &[u8]) -> Result<Attr> {
         b".." => dir.parent().attr(),
         name => attr::of_entry(dir.fd(), name),
     }
+}
+
+/// What the listing itself tells of an entry that can't be looked at.
+fn unknown_attr(dir: &Node, entry: &RawDirEntry<'_>) -> Attr {
+    Attr { mode: entry.file_type().as_raw_mode(), ino: entry.ino(), dev: dir.id().0, ..Attr::default() }
+}
+
+/// What the symbolic link `name` holds; nothing, which no link does, if that can't be read or is long.
+fn link_target(dir: &Node, name: &[u8]) -> Vec<u8> {
+    let target =
+        readlinkat(dir.fd(), name, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
+    if target.len() > MAX_TARGET { Vec::new() } else { target }
 }
 
 fn put<'a, T: Field<'a>>(entry: &T, out: &mut Vec<u8>) -> Result<()> {

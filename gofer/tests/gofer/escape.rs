@@ -94,7 +94,7 @@ fn a_listing_tells_nothing_of_what_is_above() {
     let (_server, socket) = serve(&tree, Access::ReadWrite);
     let (mut client, root) = connect(socket);
     let own = client.getattr(root).unwrap();
-    let entries = client.readdir_attr(root, 0).unwrap();
+    let entries = client.readdir_attr(root, 0).unwrap().entries;
     let up = entries.iter().find(|entry| entry.name == b"..").unwrap();
     assert_eq!((up.ino, up.attr.unwrap().ctime), (own.ino, own.ctime));
 }

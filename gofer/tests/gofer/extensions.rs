@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use crate::common::{connect, errno, new_file, number, serve};
 use cloister_9p::Time;
-use cloister_9p::client::{Opened, SetAttr, SetTime};
+use cloister_9p::client::{DirEntry, Opened, SetAttr, SetTime};
 use cloister_gofer::tree::Access;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -232,7 +232,7 @@ fn long_directories_are_listed_once_each() {
     for _ in 0..2 {
         let (mut seen, mut offset, mut batches) = (Vec::new(), 0, 0);
         loop {
-            let entries = client.readdir_attr(root, offset).unwrap();
+            let entries = client.readdir_attr(root, offset).unwrap().entries;
             let Some(last) = entries.last() else { break };
             (offset, batches) = (last.offset, batches + 1);
             seen.extend(entries);
@@ -247,8 +247,45 @@ fn long_directories_are_listed_once_each() {
         assert_eq!(seen, names);
     }
     // A listing can begin anywhere.
-    let entries = client.readdir_attr(root, 0).unwrap();
-    assert_eq!(client.readdir_attr(root, entries[9].offset).unwrap()[0], entries[10]);
+    let entries = client.readdir_attr(root, 0).unwrap().entries;
+    assert_eq!(client.readdir_attr(root, entries[9].offset).unwrap().entries[0], entries[10]);
+}
+
+#[test]
+fn a_listing_walks_to_the_directory_and_tells_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("dir")).unwrap();
+    fs::write(folder.path().join("dir/file"), "1").unwrap();
+    symlink("file", folder.path().join("dir/link")).unwrap();
+    symlink("x".repeat(1000), folder.path().join("dir/long")).unwrap();
+    let (_server, socket) = serve(folder.path(), Access::ReadOnly);
+    let (mut client, root) = connect(socket);
+
+    let (dir, listing) = client.walk_readdir_attr(root, b"dir").unwrap();
+    assert!(listing.is_end);
+    let entry = |name: &[u8]| listing.entries.iter().find(|entry| entry.name == name).unwrap();
+    assert_eq!(entry(b"link").target.as_deref(), Some(&b"file"[..]));
+    assert_eq!((&entry(b"long").target, entry(b"long").kind), (&None, 10));
+    assert_eq!((&entry(b"file").target, entry(b"file").attr.unwrap().size), (&None, 1));
+    assert_eq!(entry(b".").attr, Some(client.getattr(dir).unwrap()));
+    let names = |entries: &[DirEntry]| entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&client.readdir_attr(dir, 0).unwrap().entries), names(&listing.entries));
+    let last = listing.entries.last().unwrap().offset;
+    let rest = client.readdir_attr(dir, last).unwrap();
+    assert!(rest.entries.is_empty() && rest.is_end);
+
+    for (name, error) in [
+        (&b"missing"[..], Errno::NOENT),
+        (b"..", Errno::INVAL),
+        (b"dir/link", Errno::INVAL),
+        (b"file", Errno::NOENT),
+    ] {
+        assert_eq!(errno(client.walk_readdir_attr(root, name)), error, "{name:?}");
+    }
+    // What is no directory gets no fid either.
+    assert_eq!(errno(client.walk_readdir_attr(dir, b"file")), Errno::NOTDIR);
+    assert_eq!(errno(client.walk_readdir_attr(dir, b"link")), Errno::NOTDIR);
+    assert_eq!(client.walk_attr(dir, &[b"file"]).unwrap().found.len(), 1);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn use_plainly(mut client: Client, folder: &Path) {
     assert_eq!(errno(client.unlinkat(root, b"dir", 0x200)), Errno::NOTEMPTY);
     let (mut names, mut offset) = (Vec::new(), 0);
     loop {
-        let entries = client.readdir_attr(made.fid, offset).unwrap();
+        let entries = client.readdir_attr(made.fid, offset).unwrap().entries;
         let Some(last) = entries.last() else { break };
         offset = last.offset;
         names.extend(entries.into_iter().map(|entry| entry.name));

@@ -90,7 +90,7 @@ fn it_serves_in_its_sandbox_until_the_connection_is_closed() {
         mtime: Some(cloister_9p::client::SetTime::Now),
     };
     client.setattr(fid, &all).unwrap();
-    assert_eq!(client.readdir_attr(made, 0).unwrap().len(), 5);
+    assert_eq!(client.readdir_attr(made, 0).unwrap().entries.len(), 5);
     client.setxattr(fid, b"user.x", b"1", 0).unwrap();
     client.getxattr(fid, b"user.x").unwrap();
     client.listxattr(fid).unwrap();

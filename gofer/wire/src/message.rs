@@ -187,7 +187,7 @@ requests! {
     ext::open_fd::TopenFd,
     ext::create_fd::TcreateFd<'a>,
     ext::make::Tmake<'a>,
-    ext::readdir_attr::TreaddirAttr,
+    ext::readdir_attr::TreaddirAttr<'a>,
     ext::statx::Tstatx,
     ext::clunk_many::TclunkMany,
     ext::rename2::Trename2<'a>,

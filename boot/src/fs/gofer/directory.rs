@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use cloister_9p::client::DirEntry;
 use cloister_sync::{Lock, class};
 
 use super::GoferInode;
-use super::attributes::inode_number;
+use super::listing::Part;
 use crate::error::Errno;
-use crate::fs::{DirectorySink, FileCx, FileKind, FileOps};
+use crate::fs::{DirectorySink, FileCx, FileOps};
 
 /// An open directory. Positions are the host's own.
 #[derive(Debug)]
@@ -17,12 +16,14 @@ pub(super) struct OpenDirectory {
     batch: Lock<Batch, { class::INODE }>,
 }
 
-/// Entries that the gofer gave and the guest has not taken yet.
+/// Entries that the gofer gave.
 #[derive(Debug, Default)]
 struct Batch {
-    /// The position of the first.
+    part: Part,
+    /// How many of them the guest has taken.
+    taken: usize,
+    /// The position behind those.
     position: u64,
-    entries: Vec<DirEntry>,
 }
 
 impl OpenDirectory {
@@ -33,42 +34,36 @@ impl OpenDirectory {
 
     /// Gives `sink` the entries from `position` on, and moves it.
     pub(super) fn read(&self, position: &mut u64, sink: &mut dyn DirectorySink) -> Result<(), Errno> {
+        let mut batch = self.batch_at(*position)?;
         loop {
-            let entries = self.entries(*position)?;
-            if entries.is_empty() {
-                return Ok(());
-            }
-            let mut entries = entries.into_iter();
-            while let Some(entry) = entries.next() {
-                if !self.put(&entry, sink) {
-                    let entries = std::iter::once(entry).chain(entries).collect();
-                    *self.batch.lock() = Batch { position: *position, entries };
+            while let Some(entry) = batch.part.entries.get(batch.taken) {
+                if !sink.entry(entry.number, entry.next, entry.kind, &entry.name) {
+                    *self.batch.lock() = batch;
                     return Ok(());
                 }
-                *position = entry.offset;
+                batch.taken += 1;
+                batch.position = entry.next;
+                *position = entry.next;
             }
+            if batch.part.is_end {
+                *self.batch.lock() = batch;
+                return Ok(());
+            }
+            batch = Batch { part: self.inode.part_from(*position)?, taken: 0, position: *position };
         }
     }
 
     /// Takes the entries at `position`: those left from the last time or, at the beginning of the directory or somewhere
-    /// else, those that the gofer gives now.
-    fn entries(&self, position: u64) -> Result<Vec<DirEntry>, Errno> {
+    /// else, others.
+    fn batch_at(&self, position: u64) -> Result<Batch, Errno> {
         let batch = std::mem::take(&mut *self.batch.lock());
-        if position != 0 && batch.position == position && !batch.entries.is_empty() {
-            return Ok(batch.entries);
+        if position == 0 {
+            return Ok(Batch { part: self.inode.first_part()?, ..Batch::default() });
         }
-        let fid = self.inode.fid();
-        self.inode.file_system.call(|client| client.readdir_names(fid, position))
-    }
-
-    fn put(&self, entry: &DirEntry, sink: &mut dyn DirectorySink) -> bool {
-        let root_device = self.inode.file_system.root_device();
-        let (id, kind) = match entry.attr {
-            Some(attr) => ((attr.dev, attr.ino), FileKind::from_mode(attr.mode)),
-            None => ((root_device, entry.ino), FileKind::from_mode(u32::from(entry.kind) << 12)),
-        };
-        let kind = kind.unwrap_or(FileKind::Anonymous);
-        sink.entry(inode_number(id, root_device), entry.offset, kind, &entry.name)
+        if batch.position == position {
+            return Ok(batch);
+        }
+        Ok(Batch { part: self.inode.part_from(position)?, taken: 0, position })
     }
 }
 
@@ -83,7 +78,7 @@ impl FileOps for OpenDirectory {
     }
 
     fn sync(&self, data_only: bool) -> Result<(), Errno> {
-        let fid = self.inode.fid();
+        let fid = self.inode.fid()?;
         self.inode.file_system.call(|client| client.fsync(fid, data_only))
     }
 }

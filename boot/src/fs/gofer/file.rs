@@ -9,11 +9,8 @@ use rustix::io::{pread, pwrite};
 use super::GoferInode;
 use super::attributes::from_host;
 use crate::error::Errno;
-use crate::fs::{FileCx, FileOps, MapSource, Sink, Source, Whence};
+use crate::fs::{FileCx, FileOps, MapSource, Sink, Source, Whence, with_scratch};
 use crate::prelude::errno;
-
-/// The most bytes that are moved at a time.
-const CHUNK_BYTES: usize = 128 << 10;
 
 /// An open regular file.
 #[derive(Debug)]
@@ -30,7 +27,10 @@ impl HostFile {
 
     /// Reads at an offset.
     pub(super) fn read(&self, offset: u64, into: &mut dyn Sink) -> Result<usize, Errno> {
-        let mut buffer = vec![0; into.remaining().min(CHUNK_BYTES)];
+        with_scratch(into.remaining(), |buffer| self.read_by(buffer, offset, into))
+    }
+
+    fn read_by(&self, buffer: &mut [u8], offset: u64, into: &mut dyn Sink) -> Result<usize, Errno> {
         let mut total = 0_usize;
         loop {
             let wanted = into.remaining().min(buffer.len());
@@ -51,12 +51,15 @@ impl HostFile {
                 Err(_) if total > 0 => return Ok(total),
                 Err(errno) => return Err(errno),
             }
+            if into.remaining() == 0 {
+                return Ok(total);
+            }
         }
     }
 
     /// Writes at an offset.
     pub(super) fn write(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        in_chunks(from, |bytes, done| {
+        in_chunks(from, &mut |bytes, done| {
             pwrite(&self.host, bytes, offset.saturating_add(done as u64)).map_err(from_host)
         })
     }
@@ -64,7 +67,7 @@ impl HostFile {
     /// Writes at the end, and returns where that is then.
     pub(super) fn write_at_end(&self, from: &mut dyn Source) -> Result<(u64, usize), Errno> {
         let mut end = 0;
-        let total = in_chunks(from, |bytes, _| {
+        let total = in_chunks(from, &mut |bytes, _| {
             // Two appends must not find the same end.
             let _appends = self.inode.appends.lock();
             let start = fstat(&self.host).map_err(from_host)?.st_size.cast_unsigned();
@@ -78,14 +81,16 @@ impl HostFile {
 
 /// Moves all that `from` has by `write_fn`, which is given some bytes and how many were written before, and returns how many
 /// it wrote. Ends early, without an error, if not the first of them fails.
-fn in_chunks(
-    from: &mut dyn Source,
-    mut write_fn: impl FnMut(&[u8], usize) -> Result<usize, Errno>,
-) -> Result<usize, Errno> {
-    let mut buffer = vec![0; from.remaining().min(CHUNK_BYTES)];
+fn in_chunks(from: &mut dyn Source, write_fn: WriteFn<'_>) -> Result<usize, Errno> {
+    with_scratch(from.remaining(), |buffer| in_chunks_of(buffer, from, write_fn))
+}
+
+type WriteFn<'a> = &'a mut dyn FnMut(&[u8], usize) -> Result<usize, Errno>;
+
+fn in_chunks_of(buffer: &mut [u8], from: &mut dyn Source, write_fn: WriteFn<'_>) -> Result<usize, Errno> {
     let mut total = 0_usize;
     while from.remaining() > 0 {
-        let step = from.read(&mut buffer).and_then(|len| {
+        let step = from.read(buffer).and_then(|len| {
             let bytes = buffer.get(..len).unwrap_or_default();
             Ok((len, write_fn(bytes, total)?))
         });

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::GoferInode;
 use super::attributes::FileId;
 use super::handles::Ahead;
+use super::inode::Place;
+use super::listing::Told;
 use crate::error::Errno;
 use crate::fs::{FileSystem, FileSystemStatistics, NameCache, new_device_number};
 use crate::prelude::{errno, uapi};
@@ -36,6 +38,8 @@ pub(crate) struct GoferFs {
     inodes: Lock<Inodes, { class::RELEASED }>,
     /// The number of renames: each may have taken a name from a file that has several.
     renames: AtomicU64,
+    /// The number of changes of any kind.
+    changes: AtomicU64,
     pub(super) ahead: Ahead,
     root_fid: Fid,
     root_attr: Attr,
@@ -51,6 +55,10 @@ struct Inodes {
     readers: VecDeque<Weak<GoferInode>>,
     /// The descriptor of the file that was created or truncated last, which is about to be opened.
     writer: Option<Arc<OwnedFd>>,
+    /// The directories whose listings may be kept, the one listed longest ago first, and how many entries they have.
+    listed: VecDeque<(FileId, usize)>,
+    /// How many entries those have together.
+    listed_entries: usize,
 }
 
 /// How many fids are given back by one request.
@@ -58,6 +66,9 @@ const DEAD_BATCH: usize = 64;
 
 /// How many files stay open for reading when the guest has closed them, because it may open them again.
 const MAX_READERS: usize = 256;
+
+/// How many entries of directories are kept in listings.
+const MAX_LISTED: usize = 16 * 1024;
 
 impl GoferFs {
     /// Attaches to the tree that the gofer at the other end of `socket` serves.
@@ -84,6 +95,7 @@ impl GoferFs {
             client: Lock::new(client),
             inodes: Lock::default(),
             renames: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             ahead: Ahead::default(),
             root_fid,
             root_attr,
@@ -154,6 +166,50 @@ impl GoferFs {
         known
     }
 
+    /// Returns the inode of a file that a listing told of.
+    pub(super) fn inode_told(self: &Arc<Self>, told: Told, place: Place) -> Arc<GoferInode> {
+        let mut inodes = self.inodes.lock();
+        // One that is in use knows better than the listing.
+        if let Some(known) = inodes.by_id.get(&told.id()).and_then(Weak::upgrade) {
+            return known;
+        }
+        let id = told.id();
+        let inode = Arc::new(GoferInode::of_told(Arc::clone(self), told, place));
+        inodes.by_id.insert(id, Arc::downgrade(&inode));
+        inode
+    }
+
+    /// Returns the inode of a file if there is one.
+    pub(super) fn known(&self, id: FileId) -> Option<Arc<GoferInode>> {
+        self.inodes.lock().by_id.get(&id).and_then(Weak::upgrade)
+    }
+
+    /// Forgets what a listing told about files that have an inode.
+    pub(super) fn forget_known(&self, told: &mut [Option<Box<Told>>]) {
+        let inodes = self.inodes.lock();
+        let is_in_use =
+            |told: &Told| inodes.by_id.get(&told.id()).is_some_and(|weak| weak.strong_count() > 0);
+        told.iter_mut().filter(|told| told.as_deref().is_some_and(is_in_use)).for_each(|told| *told = None);
+    }
+
+    /// Notes that the directory `id` has a listing of so many entries, and has the oldest ones forgotten if there are too
+    /// many.
+    pub(super) fn note_listing(&self, id: FileId, entries: usize) {
+        let mut forgotten = Vec::new();
+        {
+            let mut inodes = self.inodes.lock();
+            inodes.listed.push_back((id, entries));
+            inodes.listed_entries += entries;
+            while inodes.listed_entries > MAX_LISTED
+                && let Some((id, entries)) = inodes.listed.pop_front()
+            {
+                inodes.listed_entries -= entries;
+                forgotten.extend(inodes.by_id.get(&id).and_then(Weak::upgrade));
+            }
+        }
+        forgotten.iter().for_each(|inode| inode.forget_listing());
+    }
+
     /// Gives fids back at some later time.
     pub(super) fn give_back(&self, fids: impl IntoIterator<Item = Fid>) {
         self.inodes.lock().dead.extend(fids);
@@ -196,6 +252,16 @@ impl GoferFs {
     /// Returns the number of renames so far.
     pub(super) fn renames(&self) -> u64 {
         self.renames.load(Ordering::Acquire)
+    }
+
+    /// Returns the number of changes so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Notes a change of names or attributes.
+    pub(super) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Notes a rename.

@@ -13,6 +13,7 @@ use cloister_9p::client::Opened;
 use rustix::fs::OFlags;
 
 use super::GoferInode;
+use super::inode::walk_errno;
 use crate::error::Errno;
 use crate::prelude::errno;
 
@@ -98,6 +99,12 @@ impl GoferInode {
 
     /// Has the gofer open the file, by any of its names that still is one.
     fn open_host(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if let Some(place) = self.place() {
+            let (_, opened) = self.walk_from(&place, Some(flags))?;
+            if let Some(opened) = opened {
+                return opened.map_err(|number| walk_errno(Some(number)));
+            }
+        }
         let mut result = Err(errno::ESTALE);
         for fid in self.fids() {
             result = self.file_system.call(|client| client.open(fid, flags.bits()));

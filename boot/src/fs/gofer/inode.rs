@@ -1,18 +1,21 @@
 //! The inodes of host files.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use cloister_9p::Attr;
 use cloister_9p::client::{Fid, Found};
 use cloister_sync::{Lock, class};
-use smallvec::SmallVec;
+use rustix::fs::OFlags;
+use smallvec::{SmallVec, smallvec};
 
 use super::attributes::{self, FileId};
 use super::handles::Handles;
+use super::listing::{Listing, Told};
 use super::{GoferFs, Trust};
 use crate::error::Errno;
 use crate::fs::{Anchors, FileKind};
+use crate::prelude::errno;
 
 /// The inode of a host file.
 #[derive(Debug)]
@@ -34,8 +37,10 @@ const MAX_FIDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct State {
     /// The fids that stand for the file, one for each name by which it was found: the gofer can open a file only by a
-    /// name that it still has. There is always one; the newest is the last.
+    /// name that it still has. The newest is the last.
     fids: SmallVec<[Fid; 1]>,
+    /// Where a listing told of the file, for as long as no request has needed a fid.
+    place: Option<Place>,
     /// The attributes as they were told last.
     attr: Attr,
     /// Whether they are still true.
@@ -46,20 +51,38 @@ pub(super) struct State {
     pub(super) target: Option<Box<[u8]>>,
     /// The descriptors of the file that are open.
     pub(super) handles: Handles,
+    /// What this directory holds, if that is known.
+    pub(super) listing: Option<Listing>,
+    /// An extended attribute that it was asked for and does not have, and how that is told.
+    missing_xattr: Option<(Box<[u8]>, Errno)>,
+}
+
+/// Where a file is found.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The directory.
+    pub(super) directory: Arc<GoferInode>,
+    /// The name.
+    pub(super) name: Box<[u8]>,
 }
 
 impl GoferInode {
     /// Makes the inode of a file that was found.
     pub(super) fn new(file_system: Arc<GoferFs>, found: Found) -> Self {
         let Found { fid, attr } = found;
-        let state = State {
-            fids: SmallVec::from_elem(fid, 1),
-            attr,
-            is_fresh: true,
-            renames: file_system.renames(),
-            target: None,
-            handles: Handles::default(),
-        };
+        Self::with_state(file_system, State::new(attr, smallvec![fid]))
+    }
+
+    /// Makes the inode of a file that a listing told of.
+    pub(super) fn of_told(file_system: Arc<GoferFs>, told: Told, place: Place) -> Self {
+        let Told { attr, target } = told;
+        let state = State { place: Some(place), target, ..State::new(attr, SmallVec::new()) };
+        Self::with_state(file_system, state)
+    }
+
+    fn with_state(file_system: Arc<GoferFs>, mut state: State) -> Self {
+        let attr = state.attr;
+        state.renames = file_system.renames();
         Self {
             file_system,
             id: (attr.dev, attr.ino),
@@ -80,16 +103,37 @@ impl GoferInode {
         if found.attr.nlink > 1 && self.kind != FileKind::Directory {
             let oldest = (state.fids.len() >= MAX_FIDS).then(|| state.fids.remove(0));
             state.fids.push(found.fid);
+            let place = state.place.take();
+            drop(state);
+            drop(place);
             return oldest;
         }
         // The place where it was found last is the one that counts.
-        let newest = state.fids.last_mut()?;
-        Some(std::mem::replace(newest, found.fid))
+        if let Some(newest) = state.fids.last_mut() {
+            return Some(std::mem::replace(newest, found.fid));
+        }
+        state.fids.push(found.fid);
+        let place = state.place.take();
+        drop(state);
+        drop(place);
+        None
     }
 
     /// Returns the newest fid.
-    pub(super) fn fid(&self) -> Fid {
-        *self.state.lock().fids.last().expect("an inode has a fid until it is dropped")
+    ///
+    /// # Errors
+    ///
+    /// Where a listing told of the file, what a walk to it says; `ESTALE` if there is another file.
+    pub(super) fn fid(&self) -> Result<Fid, Errno> {
+        let (fid, place) = {
+            let state = self.state.lock();
+            (state.fids.last().copied(), state.place.clone())
+        };
+        match (fid, place) {
+            (Some(fid), _) => Ok(fid),
+            (None, Some(place)) => self.walk_from(&place, None).map(|(fid, _)| fid),
+            (None, None) => Err(errno::ESTALE),
+        }
     }
 
     /// Returns all fids, the newest first.
@@ -97,9 +141,74 @@ impl GoferInode {
         self.state.lock().fids.iter().rev().copied().collect()
     }
 
-    /// Notes that the attributes have changed.
+    /// Returns where the file is found if it has no fid yet.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.state.lock().place.clone()
+    }
+
+    /// Walks to the file, which has no fid yet, and opens it if `flags` are given.
+    pub(super) fn walk_from(
+        &self,
+        Place { directory, name }: &Place,
+        flags: Option<OFlags>,
+    ) -> Result<(Fid, Option<Result<OwnedFd, u32>>), Errno> {
+        let (above, names) = (directory.fid()?, [&**name]);
+        let mut walk = self.file_system.call(|client| match flags {
+            Some(flags) => client.walk_open(above, &names, flags.bits()),
+            None => client.walk_attr(above, &names),
+        })?;
+        let found = walk.found.pop().ok_or_else(|| walk_errno(walk.error))?;
+        let fid = self.take_fid(found.fid, Some((found.attr.dev, found.attr.ino)))?;
+        Ok((fid, walk.opened))
+    }
+
+    /// Takes the fid of a file that is found where this one was, and has this id. Returns the fid to be used.
+    ///
+    /// # Errors
+    ///
+    /// `ESTALE` if that is another file.
+    pub(super) fn take_fid(&self, fid: Fid, id: Option<FileId>) -> Result<Fid, Errno> {
+        if id != Some(self.id) {
+            self.file_system.give_back([fid]);
+            return Err(errno::ESTALE);
+        }
+        let (place, earlier) = {
+            let mut state = self.state.lock();
+            let earlier = state.fids.last().copied();
+            if earlier.is_none() {
+                state.fids.push(fid);
+            }
+            (state.place.take(), earlier)
+        };
+        drop(place);
+        let Some(earlier) = earlier else { return Ok(fid) };
+        self.file_system.give_back([fid]);
+        Ok(earlier)
+    }
+
+    /// Notes that the attributes have changed, and of a directory the names.
     pub(super) fn outdate(&self) {
-        self.state.lock().is_fresh = false;
+        self.file_system.note_change();
+        let listing = {
+            let mut state = self.state.lock();
+            state.is_fresh = false;
+            state.missing_xattr = None;
+            state.listing.take()
+        };
+        drop(listing);
+    }
+
+    /// Returns how it was told that there is no extended attribute `name`, if it was and still is true.
+    pub(super) fn missing_xattr(&self, name: &[u8]) -> Option<Errno> {
+        match &self.state.lock().missing_xattr {
+            Some((missing, told)) if **missing == *name => Some(*told),
+            _ => None,
+        }
+    }
+
+    /// Notes that there is no extended attribute `name`, which others than this kernel don't change.
+    pub(super) fn note_missing_xattr(&self, name: &[u8], told: Errno) {
+        self.state.lock().missing_xattr = Some((name.into(), told));
     }
 
     /// Notes a change of the owner, which the descriptor of a file that is open does not tell.
@@ -144,7 +253,7 @@ impl GoferInode {
             return Ok(attr);
         }
         let renames = self.file_system.renames();
-        let fid = self.fid();
+        let fid = self.fid()?;
         let attr = self.file_system.call(|client| client.getattr(fid))?;
         let mut state = self.state.lock();
         state.attr = attr;
@@ -153,6 +262,27 @@ impl GoferInode {
         state.is_fresh = state.handles.writer().is_none();
         Ok(attr)
     }
+}
+
+impl State {
+    fn new(attr: Attr, fids: SmallVec<[Fid; 1]>) -> Self {
+        Self {
+            fids,
+            place: None,
+            attr,
+            is_fresh: true,
+            renames: 0,
+            target: None,
+            handles: Handles::default(),
+            listing: None,
+            missing_xattr: None,
+        }
+    }
+}
+
+/// Returns what an unfinished walk says.
+pub(super) fn walk_errno(number: Option<u32>) -> Errno {
+    number.and_then(|number| i32::try_from(number).ok()).map_or(errno::EIO, Errno::from_raw)
 }
 
 impl Drop for GoferInode {

@@ -4,7 +4,8 @@
 //! requests; contents are not: an open regular file is a descriptor of the host's, which the gofer handed over, and reads,
 //! writes and mappings are the host's own. So is the page cache, which all sandboxes of a host share.
 //!
-//! What may be kept is told by [`Trust`]: if all changes go through this kernel, names and attributes are asked for once.
+//! What may be kept is told by [`Trust`]: if all changes go through this kernel, names and attributes are asked for once, and
+//! those of a directory that was listed not even that often (`listing.rs`).
 //! The attributes of a file that is open for writing are always the host's, by `fstat(2)` on its descriptor.
 //!
 //! # Locking
@@ -27,6 +28,7 @@ mod handles;
 #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod inode;
+mod listing;
 mod ops;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::attributes::{self, from_host};
 use super::directory::OpenDirectory;
 use super::file::HostFile;
 use super::handles::HostAccess;
+use super::inode::walk_errno;
 use super::{GoferInode, Trust};
 use crate::error::{Errno, Fail, fail};
 use crate::fs::{
@@ -44,7 +45,7 @@ impl Inode for GoferInode {
             }
         }
         if rest != AttributeChange::default() {
-            let fid = self.fid();
+            let fid = self.fid()?;
             self.file_system.call(|client| client.setattr(fid, &attributes::to_request(&rest)))?;
             self.set_owner(rest.uid, rest.gid);
         }
@@ -57,7 +58,7 @@ impl Inode for GoferInode {
     }
 
     fn create(&self, name: &[u8], new: &NewInode) -> Result<Arc<dyn Inode>, Errno> {
-        let dir = self.fid();
+        let dir = self.fid()?;
         let file = NewFile { mode: new.permissions, uid: new.uid, gid: new.gid };
         let node = |file_type, (major, minor)| Make::Node { file_type, rdev: makedev(major, minor) };
         let make = match &new.kind {
@@ -77,7 +78,7 @@ impl Inode for GoferInode {
     }
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
-        let (dir, file) = (self.fid(), of(target)?.fid());
+        let (dir, file) = (self.fid()?, of(target)?.fid()?);
         self.file_system.call(|client| client.link(dir, name, file))?;
         self.outdate();
         // The new name is one by which the file can be opened when the other has gone.
@@ -105,7 +106,7 @@ impl Inode for GoferInode {
             RenameMode::NoReplace => RenameFlags::NOREPLACE,
             RenameMode::Exchange => RenameFlags::EXCHANGE,
         };
-        let (from_dir, to_dir) = (self.fid(), to.fid());
+        let (from_dir, to_dir) = (self.fid()?, to.fid()?);
         self.file_system.call(|client| client.renameat((from_dir, name), (to_dir, to_name), flags.bits()))?;
         self.file_system.note_rename();
         self.outdate();
@@ -154,12 +155,22 @@ impl Inode for GoferInode {
     }
 
     fn xattr(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        let fid = self.fid();
-        self.file_system.call(|client| client.getxattr(fid, name))
+        if let Some(told) = self.missing_xattr(name) {
+            return Err(told);
+        }
+        let fid = self.fid()?;
+        let value = self.file_system.call(|client| client.getxattr(fid, name));
+        // Each `execve` asks for a program's capabilities, which few have.
+        if let (Err(told @ (errno::ENODATA | errno::EOPNOTSUPP)), Trust::Exclusive) =
+            (&value, self.file_system.trust())
+        {
+            self.note_missing_xattr(name, *told);
+        }
+        value
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], mode: XattrMode) -> Result<(), Errno> {
-        let fid = self.fid();
+        let fid = self.fid()?;
         let flags = match mode {
             XattrMode::Any => XattrFlags::empty(),
             XattrMode::Create => XattrFlags::CREATE,
@@ -171,13 +182,13 @@ impl Inode for GoferInode {
     }
 
     fn xattr_names(&self) -> Result<Vec<Vec<u8>>, Errno> {
-        let fid = self.fid();
+        let fid = self.fid()?;
         let names = self.file_system.call(|client| client.listxattr(fid))?;
         Ok(names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
 
     fn remove_xattr(&self, name: &[u8]) -> Result<(), Errno> {
-        let fid = self.fid();
+        let fid = self.fid()?;
         self.file_system.call(|client| client.removexattr(fid, name))?;
         self.outdate();
         Ok(())
@@ -191,7 +202,10 @@ impl Inode for GoferInode {
 impl GoferInode {
     /// Finds an entry of this directory.
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
-        let dir = self.fid();
+        if let Some(known) = self.find_listed(name) {
+            return known;
+        }
+        let dir = self.fid()?;
         let is_ahead = self.file_system.trust() == Trust::Exclusive && self.file_system.ahead.is_worth_it();
         let mut walk = self.file_system.call(|client| {
             if is_ahead {
@@ -200,10 +214,7 @@ impl GoferInode {
                 client.walk_attr(dir, &[name])
             }
         })?;
-        let Some(found) = walk.found.pop() else {
-            let number = walk.error.and_then(|number| i32::try_from(number).ok());
-            return Err(number.map_or(errno::EIO, Errno::from_raw));
-        };
+        let found = walk.found.pop().ok_or_else(|| walk_errno(walk.error))?;
         let inode = self.file_system.inode(found);
         if let Some(target) = walk.target {
             inode.set_target(target);
@@ -224,7 +235,7 @@ impl GoferInode {
         if let Some(target) = &self.state.lock().target {
             return Ok(target.to_vec());
         }
-        let fid = self.fid();
+        let fid = self.fid()?;
         let target = self.file_system.call(|client| client.readlink(fid))?;
         self.set_target(target.clone());
         Ok(target)
@@ -241,7 +252,7 @@ impl GoferInode {
     }
 
     fn create_file(&self, name: &[u8], new: NewFile) -> Result<Arc<Self>, Errno> {
-        let dir = self.fid();
+        let dir = self.fid()?;
         let flags = OFlags::RDWR.bits();
         let Created { fid, attr, opened } =
             self.file_system.call(|client| client.create(dir, name, flags, new))?;
@@ -260,10 +271,12 @@ impl GoferInode {
     }
 
     fn remove(&self, name: &[u8], victim: &Arc<dyn Inode>, flags: AtFlags) -> Result<(), Errno> {
-        let dir = self.fid();
+        let (dir, victim) = (self.fid()?, of(victim)?);
+        // Without its name it could not be found any more.
+        victim.fid()?;
         self.file_system.call(|client| client.unlinkat(dir, name, flags.bits()))?;
         self.outdate();
-        of(victim)?.outdate();
+        victim.outdate();
         Ok(())
     }
 

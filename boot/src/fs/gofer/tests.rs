@@ -27,7 +27,7 @@ use crate::prelude::errno;
 /// A folder, a gofer that serves it, and the file system. Fields are dropped in this order.
 pub(super) struct Fixture {
     pub(super) root: Arc<GoferInode>,
-    file_system: Arc<GoferFs>,
+    pub(super) file_system: Arc<GoferFs>,
     server: Option<JoinHandle<()>>,
     folder: TempDir,
 }
@@ -64,7 +64,7 @@ pub(super) fn serve(folder: &Path) -> (OwnedFd, JoinHandle<()>) {
     (ours, server)
 }
 
-fn new(kind: NewInodeKind) -> NewInode {
+pub(super) fn new(kind: NewInodeKind) -> NewInode {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     NewInode { kind, permissions: 0o640, uid, gid }
 }
@@ -76,14 +76,14 @@ fn write(inode: &Arc<GoferInode>, offset: u64, mut bytes: &[u8]) -> HostFile {
     file
 }
 
-fn read(inode: &Arc<GoferInode>) -> Result<Vec<u8>, Errno> {
+pub(super) fn read(inode: &Arc<GoferInode>) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; 300_000];
     let len = Arc::clone(inode).open_file(HostAccess::Read)?.read(0, &mut bytes.as_mut_slice())?;
     bytes.truncate(len);
     Ok(bytes)
 }
 
-fn as_inode(inode: &Arc<GoferInode>) -> Arc<dyn Inode> {
+pub(super) fn as_inode(inode: &Arc<GoferInode>) -> Arc<dyn Inode> {
     Arc::clone(inode) as Arc<_>
 }
 
@@ -294,6 +294,9 @@ fn attributes_are_changed() {
     assert_eq!(inode.xattr_names().unwrap(), [b"user.test".to_vec()]);
     inode.remove_xattr(b"user.test").unwrap();
     assert_eq!(inode.xattr(b"user.test"), Err(errno::ENODATA));
+    // That it is missing was noted.
+    inode.set_xattr(b"user.test", b"again", XattrMode::Any).unwrap();
+    assert_eq!(inode.xattr(b"user.test").unwrap(), b"again");
 }
 
 #[test]
@@ -367,8 +370,13 @@ fn directories_are_listed_in_steps_of_any_size() {
     assert_eq!(list(&directory, 1), all);
     assert_eq!(list(&directory, 7), all);
     // From the beginning it sees what is new.
-    fs::write(fixture.path("new"), "").unwrap();
+    fixture.create(b"new");
     assert_eq!(list(&directory, 100).len(), 1004);
+    let shared = Fixture::new(Trust::Shared);
+    let directory = OpenDirectory::new(Arc::clone(&shared.root));
+    assert_eq!(list(&directory, 1).len(), 2);
+    fs::write(shared.path("new"), "").unwrap();
+    assert_eq!(list(&directory, 1).len(), 3);
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod xattr;
 use std::os::fd::OwnedFd;
 
 pub use attr::{SetAttr, SetTime, StatFs};
-pub use dir::DirEntry;
+pub use dir::{DirEntry, Listing};
 pub use error::{ClientError, ProtocolError};
 pub use fids::Fid;
 use fids::FidAllocator;
