@@ -34,7 +34,7 @@ impl HostileSlot {
     ///
     /// The host's.
     pub fn new() -> std::io::Result<Self> {
-        Slots::new(BASE).map(Self)
+        Slots::new(BASE, SLOT + 2).map(Self)
     }
 
     /// Does what the kernel does when a thread traps whose slot holds `bytes`.

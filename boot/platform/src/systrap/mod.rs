@@ -77,6 +77,16 @@ impl Platform {
     /// The host's, and [`Unsupported`](std::io::ErrorKind::Unsupported) on a processor without `wrfsbase`, or with
     /// registers that do not fit a slot.
     pub fn new() -> std::io::Result<Self> {
+        Self::with_threads(slot::MOST)
+    }
+
+    /// As [`Platform::new`], for at most so many guest threads at a time, and at most as many as `new` has. More are
+    /// refused with `EAGAIN`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn with_threads(most: usize) -> std::io::Result<Self> {
         check_processor()?;
         let layout = ptrace::random_layout()?;
         let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
@@ -93,7 +103,7 @@ impl Platform {
         ];
         let thread_filter = filter::build(&(layout.code..layout.code + PAGE), process, thread);
         let setup = Setup { thread_calls: &thread_calls, thread_filter: Some(thread_filter) };
-        let slots = Slots::new(layout.slots)?;
+        let slots = Slots::new(layout.slots, most)?;
         slots.set_waker(process, thread);
         let mut made = None;
         let stubs = Stubs::start(

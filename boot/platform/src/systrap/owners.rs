@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use rustix::process::Pid;
 
-use super::slot::{Frame, Slots};
+use super::slot::Frame;
 use crate::ptrace::placement::Habit;
 
 /// How many threads of an address space rest at most.
@@ -52,14 +52,15 @@ pub(super) struct Resting {
 }
 
 impl Owners {
-    /// Takes a slot for a thread of an address space. Returns also whether it is mapped there already.
-    pub(super) fn take(&mut self, helper: Pid) -> Option<(usize, bool)> {
+    /// Takes a slot, of `count` that there are, for a thread of an address space. Returns also whether it is mapped there
+    /// already.
+    pub(super) fn take(&mut self, helper: Pid, count: usize) -> Option<(usize, bool)> {
         if let Some(slot) = self.spaces.get_mut(&helper).and_then(|space| space.free.pop()) {
             return Some((slot, true));
         }
         let slot = self.free.pop().or_else(|| {
             let next = self.next;
-            (next < Slots::count()).then(|| {
+            (next < count).then(|| {
                 self.next += 1;
                 next
             })
@@ -160,14 +161,14 @@ mod tests {
     fn a_slot_stays_with_its_address_space_until_all_its_processes_are_gone() {
         let mut owners = Owners::default();
         let (helper, other) = (pid(10), pid(20));
-        assert_eq!(owners.take(helper), Some((0, false)));
+        assert_eq!(owners.take(helper, 3), Some((0, false)));
         owners.assign(0, helper, pid(11));
-        assert_eq!(owners.take(helper), Some((1, false)));
+        assert_eq!(owners.take(helper, 3), Some((1, false)));
         owners.assign(1, helper, pid(12));
 
         owners.bury(pid(11));
-        assert_eq!(owners.take(other), Some((2, false)), "slot 0 is not another's");
-        assert_eq!(owners.take(helper), Some((0, true)), "it is the next thread's");
+        assert_eq!(owners.take(other, 3), Some((2, false)), "slot 0 is not another's");
+        assert_eq!(owners.take(helper, 3), Some((0, true)), "it is the next thread's");
         owners.assign(0, helper, pid(13));
 
         owners.bury(helper);
@@ -176,26 +177,26 @@ mod tests {
         owners.bury(pid(13));
         assert_eq!(owners.take_released(), [0, 1]);
         owners.give_back(1);
-        assert_eq!(owners.take(other), Some((1, false)));
+        assert_eq!(owners.take(other, 3), Some((1, false)));
     }
 
     #[test]
     fn a_slot_without_a_thread_is_the_next_threads() {
         let mut owners = Owners::default();
         let (helper, other) = (pid(10), pid(20));
-        assert_eq!(owners.take(helper), Some((0, false)));
+        assert_eq!(owners.take(helper, 3), Some((0, false)));
         owners.give_back_unmapped(0, helper);
         assert!(owners.spaces.is_empty());
-        assert_eq!(owners.take(other), Some((0, false)), "nobody has mapped it");
+        assert_eq!(owners.take(other, 3), Some((0, false)), "nobody has mapped it");
         owners.give_back_mapped(0, other);
-        assert_eq!(owners.take(helper), Some((1, false)), "slot 0 is another's");
-        assert_eq!(owners.take(other), Some((0, true)));
+        assert_eq!(owners.take(helper, 3), Some((1, false)), "slot 0 is another's");
+        assert_eq!(owners.take(other, 3), Some((0, true)));
 
         // The helper of a space that has no threads dies while a slot is on its way.
         owners.bury(other);
         owners.give_back_unmapped(0, other);
         owners.give_back_mapped(0, other);
         assert_eq!(owners.take_released(), [0]);
-        assert_eq!(owners.take(helper), Some((2, false)), "slot 0 is to be cleared");
+        assert_eq!(owners.take(helper, 3), Some((2, false)), "slot 0 is to be cleared");
     }
 }

@@ -23,8 +23,8 @@ use crate::FpuState;
 
 /// The size of a slot: room for the registers of every processor, of which only the pages that are used take memory.
 pub(crate) const BYTES: usize = 16 << 10;
-/// How many slots there can be: the guest threads of a sandbox.
-const COUNT: usize = 1 << 15;
+/// How many slots there are if nothing else is said: the guest threads of a sandbox.
+pub(super) const MOST: usize = 1 << 15;
 
 /// Byte offsets in a slot, known to the stub's code. First the state.
 pub(crate) const CONTEXT: usize = 8;
@@ -73,6 +73,7 @@ pub(super) mod context {
 pub(super) struct Slots {
     file: OwnedFd,
     memory: NonNull<AtomicU64>,
+    count: usize,
     /// Where the first slot is in stub processes.
     base: u64,
 }
@@ -107,19 +108,19 @@ pub(super) struct Report {
 impl Slots {
     /// The bytes of the file before the first slot: room for the doorbell's page, and alignment.
     const HEAD: usize = BYTES;
-    const TOTAL: usize = Self::HEAD + COUNT * BYTES;
 
-    /// Makes them, to be mapped from `base` on.
-    pub(super) fn new(base: u64) -> std::io::Result<Self> {
+    /// Makes `count` of them, at most [`MOST`], to be mapped from `base` on.
+    pub(super) fn new(base: u64, count: usize) -> std::io::Result<Self> {
+        let count = count.min(MOST);
+        let bytes = Self::HEAD + count * BYTES;
         let file = rustix::fs::memfd_create("cloister-slots", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&file, Self::TOTAL as u64)?;
+        rustix::fs::ftruncate(&file, bytes as u64)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: new memory at an address of the host's choice.
-        let memory = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), Self::TOTAL, protection, MapFlags::SHARED, &file, 0)
-        }?;
+        let memory =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) }?;
         let memory = NonNull::new(memory.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { file, memory, base })
+        Ok(Self { file, memory, count, base })
     }
 
     /// Returns the file, whose first page is the doorbell's.
@@ -137,14 +138,19 @@ impl Slots {
         self.base + (slot * BYTES) as u64
     }
 
-    /// Returns how many there can be.
-    pub(super) fn count() -> usize {
-        COUNT
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the size of the file, and of its mapping.
+    fn bytes(&self) -> usize {
+        Self::HEAD + self.count * BYTES
     }
 
     fn words(&self) -> &[AtomicU64] {
         // SAFETY: `new` mapped this much, page-aligned, until `drop`; all access is by atomics.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), Self::TOTAL / 8) }
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.bytes() / 8) }
     }
 
     /// Returns the words of a slot.
@@ -416,7 +422,7 @@ fn is_acceptable(given: &[[u8; 8]], frame: &[AtomicU64]) -> bool {
 impl Drop for Slots {
     fn drop(&mut self) {
         // SAFETY: `new` mapped it, and nothing refers to it any more.
-        let _ = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), Self::TOTAL) };
+        let _ = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), self.bytes()) };
     }
 }
 

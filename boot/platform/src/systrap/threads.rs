@@ -368,7 +368,7 @@ impl GuestThreads {
             let mut tables = self.tracer.tables();
             // Only who lives can be buried, and its slots released.
             tables.bring_helper_home(space.helper()).ok_or(errno::ESRCH)?;
-            tables.owners.take(space.helper()).ok_or(errno::EAGAIN)?
+            tables.owners.take(space.helper(), self.slots.count()).ok_or(errno::EAGAIN)?
         };
         if !is_mapped {
             self.map_slot(space, slot)?;

@@ -79,6 +79,11 @@ impl Sandbox {
         Self { platform: Box::new(systrap::Platform::new().unwrap()), traps: Arc::default() }
     }
 
+    /// With room for few threads.
+    pub(crate) fn with_threads(most: usize) -> Self {
+        Self { platform: Box::new(systrap::Platform::with_threads(most).unwrap()), traps: Arc::default() }
+    }
+
     pub(crate) fn space(&self) -> Arc<dyn AddressSpace> {
         self.platform.new_address_space().unwrap()
     }

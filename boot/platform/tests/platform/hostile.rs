@@ -1,18 +1,19 @@
 //! Guest code that knows how systrap works, and wants more than its share.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use cloister_abi::{Registers, errno};
-use cloister_platform::{FpuState, Trap};
+use cloister_platform::{Backing, FpuState, Trap};
 use rustix::process::{Resource, Rlimit};
 
-use crate::common::{CODE, DATA, PAGE, Sandbox, start};
+use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, start};
 use crate::stub::{children, mappings};
 
 /// The program of all tests: `syscall; jmp -4` at 0, `jmp rdi` at 4, `jmp $` at 6, and at 8 a loop that writes `rax` to
 /// the whole slot at `rdi`, and at 26 one that copies the page at `rbx` to `rbp`.
-const PROGRAM: [u8; 42] = [
+pub(crate) const PROGRAM: [u8; 42] = [
     0x0f, 0x05, 0xeb, 0xfc, 0xff, 0xe7, 0xeb, 0xfe, // syscall; jmp; jmp rdi; jmp $
     0x48, 0x89, 0xfa, // 1: mov rdx, rdi
     0xb9, 0x00, 0x08, 0x00, 0x00, // mov ecx, 2048
@@ -26,12 +27,12 @@ const PROGRAM: [u8; 42] = [
     0xeb, 0xf0, // jmp 2b
 ];
 const JUMP: u64 = CODE + 4;
-const SPIN: u64 = CODE + 6;
+pub(crate) const SPIN: u64 = CODE + 6;
 const SCRIBBLE: u64 = CODE + 8;
-const FORGE: u64 = CODE + 26;
+pub(crate) const FORGE: u64 = CODE + 26;
 
 /// Returns where the slots in the memory of a process are, with their offsets in the file.
-fn slots(pid: i32) -> Vec<(u64, u64)> {
+pub(crate) fn slots(pid: i32) -> Vec<(u64, u64)> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     let slots = maps.lines().filter(|line| line.contains("cloister-slots")).flat_map(|line| {
@@ -70,7 +71,7 @@ fn wait_for_deaths(sandbox: &Sandbox, count: usize) {
 }
 
 /// Checks that a thread of another address space goes on as it should.
-fn assert_works(sandbox: &Sandbox) {
+pub(crate) fn assert_works(sandbox: &Sandbox) {
     let (_space, thread) = sandbox.program(&PROGRAM);
     for number in 0..20 {
         thread.resume(&Registers { rax: 1000 + number, rbx: number, ..start() });
@@ -359,5 +360,57 @@ fn a_thread_that_cannot_be_made_takes_no_slot() {
     let (_space, _thread) = sandbox.program(&PROGRAM);
     let mut offsets: Vec<_> = slots(*children().last().unwrap()).iter().map(|(_, offset)| *offset).collect();
     assert!(offsets.pop().is_some_and(|offset| offset <= 2 * SLOT) && offsets.is_empty());
+    assert_works(&sandbox);
+}
+
+#[test]
+fn all_slots_can_be_used_and_no_more() {
+    let sandbox = Sandbox::with_threads(20);
+    let spaces = [sandbox.space(), sandbox.space()];
+    // Slots of threads that were ended are free when the host has ended them.
+    let spawn = |space, number| {
+        for _ in 0..1000 {
+            match sandbox.try_spawn(space, number) {
+                Err(errno::EAGAIN) => assert_eq!(sandbox.trap_within(Duration::from_millis(10)), None),
+                other => return other.unwrap(),
+            }
+        }
+        panic!("no slot becomes free");
+    };
+    for _ in 0..3 {
+        let threads: Vec<_> = (0..20).map(|number| spawn(&spaces[number % 2], number)).collect();
+        for space in &spaces {
+            assert_eq!(sandbox.try_spawn(space, 20).unwrap_err(), errno::EAGAIN);
+        }
+        // Who has one is not harmed.
+        threads.iter().for_each(|thread| thread.resume(&start()));
+        let mut seen: Vec<_> = threads.iter().map(|_| sandbox.next_trap_of_any().0).collect();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..20));
+        // Both spaces keep what they have mapped.
+        threads.iter().for_each(|thread| thread.exit());
+    }
+    drop(spaces);
+    wait_for_deaths(&sandbox, 1);
+    let space = sandbox.space();
+    let threads: Vec<_> = (0..20).map(|number| sandbox.spawn(&space, number)).collect();
+    assert_eq!(threads.len(), 20, "another has all of them");
+}
+
+#[test]
+fn memory_that_the_host_refuses_is_an_error() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = sandbox.program(&PROGRAM);
+    let helper = rustix::process::Pid::from_raw(children()[1]).unwrap();
+    let limit = Rlimit { current: Some(64 << 20), maximum: None };
+    rustix::process::prlimit(Some(helper), Resource::As, limit).unwrap();
+    let much = 0x1000_0000..0x2000_0000;
+    assert_eq!(space.map(much.clone(), RW, Backing::Anonymous), Err(errno::ENOMEM));
+    let file = file_of(&[1; 4096]);
+    let backing = Backing::Shared { file: file.as_fd(), offset: 0 };
+    assert_eq!(space.map(much.clone(), RW, backing), Err(errno::ENOMEM));
+    assert_eq!(space.read(much.start, &mut [0]), 0);
+    thread.resume(&start());
+    assert_eq!(sandbox.next_trap().0, Trap::Syscall);
     assert_works(&sandbox);
 }

@@ -8,5 +8,6 @@ mod common;
 mod contract;
 mod hostile;
 mod placement;
+mod races;
 mod stub;
 mod vdso;
