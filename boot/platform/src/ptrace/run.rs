@@ -59,6 +59,10 @@ impl Tracer {
     ) -> std::io::Result<()> {
         let (timeout, is_reviewed) = {
             let mut tables = self.tables();
+            // The last look for a stop may have found deaths instead, for which the host signals no more.
+            if !tables.gone.is_empty() {
+                return Ok(());
+            }
             let limit = tables.let_go_busy().then_some(placement::PATIENCE);
             let timeout = timeout.into_iter().chain(limit).min();
             (timeout, tables.placement.review())

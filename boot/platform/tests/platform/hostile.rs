@@ -126,7 +126,7 @@ fn a_forged_trap_is_its_threads_own() {
     let forger = sandbox.spawn(&space, 1);
     forger.resume(&Registers { rip: FORGE, rbx: DATA, rbp: slot, ..start() });
     for _ in 0..20 {
-        let (thread, trap, registers) = sandbox.next_trap_of_any();
+        let (thread, trap, registers) = sandbox.next_forged_trap();
         assert_eq!((thread, trap, registers.syscall_number()), (0, Trap::Syscall, 777));
         assert_eq!(victim.fpu(), Err(errno::EFAULT));
         assert_eq!(victim.set_fpu(&FpuState::initial()), Err(errno::EFAULT));

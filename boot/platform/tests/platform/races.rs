@@ -69,7 +69,7 @@ fn forgers_of_many_traps_gain_nothing() {
     }
     // What a thread is said to ask for is asked in its own name.
     for _ in 0..200 {
-        let (thread, trap, registers) = sandbox.next_trap_of_any();
+        let (thread, trap, registers) = sandbox.next_forged_trap();
         assert!(thread < VICTIMS, "{thread}: {trap:?}");
         assert_eq!((trap, registers.syscall_number()), (Trap::Syscall, 700 + thread as u64));
         threads[thread].resume(&Registers { rip: SPIN, ..start() });
