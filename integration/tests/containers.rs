@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::Status;
     use cloister_integration::{Container, Place, Program, Rootfs, known};
@@ -102,6 +104,34 @@ mod tests {
             Ok(())
         });
         known::judge_whole(Place::Cloister(None), "containers/run", outcome)
+    }
+
+    #[test]
+    fn processes_are_listed_as_by_ps() -> Result<()> {
+        let script = "sh -c 'exec sleep 77' & touch /work/ready; wait";
+        with_bundle("processes_are_listed_as_by_ps", &shell(script), |container| {
+            container.start()?;
+            container.wait_for_file("ready")?;
+            let until = Instant::now() + Duration::from_secs(10);
+            while !container.ok(&["ps", "ID"])?.stdout.contains(" sleep 77\n") {
+                ensure!(Instant::now() < until, "{}", container.ok(&["ps", "ID"])?);
+            }
+            let table = container.ok(&["ps", "ID"])?.stdout;
+            ensure!(
+                table.lines().next().is_some_and(|line| line.starts_with("UID") && line.ends_with("CMD")),
+                "{table}"
+            );
+            ensure!(table.contains(script), "{table}");
+            let chosen = container.ok(&["ps", "ID", "-o", "ppid,comm"])?.stdout;
+            let words: Vec<_> =
+                chosen.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+            ensure!(words == [["PPID", "COMMAND"], ["0", "sh"], ["1", "sleep"]], "{chosen}");
+            let pids: Vec<i32> =
+                serde_json::from_str(&container.ok(&["ps", "--format", "json", "ID"])?.stdout)?;
+            ensure!(pids.len() == 2 && pids.contains(&1), "{pids:?}");
+            container.refused(&["ps", "ID", "--forest"], &["--forest"])?;
+            container.ok(&["delete", "--force", "ID"]).map(drop)
+        })
     }
 
     #[test]

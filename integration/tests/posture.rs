@@ -35,7 +35,7 @@ mod tests {
             let mut last = None;
             loop {
                 let tasks = session.run(&["ps", session.id()])?.stdout;
-                let is_asleep = tasks.lines().any(|line| line.trim_end().ends_with("[sleep]"));
+                let is_asleep = tasks.lines().any(|line| line.trim_end().ends_with(" sleep 100"));
                 let sandbox = Self::look()?;
                 let present = is_asleep.then(|| sandbox.stubs.clone());
                 if present.is_some() && present == last {

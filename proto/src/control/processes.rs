@@ -34,6 +34,8 @@ pub struct Process {
     pub start_time: u64,
     /// Number of threads.
     pub threads: u32,
-    /// Command line; the program's name in brackets if it has none.
+    /// Name, at most 15 bytes.
+    pub name: ByteString,
+    /// Command line, or its beginning; the name in brackets if it has none.
     pub command: Vec<ByteString>,
 }

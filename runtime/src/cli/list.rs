@@ -79,9 +79,14 @@ fn table(states: &[OciState]) -> String {
 }
 
 /// A plain table with a header line.
-pub(super) fn columns<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+fn columns<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    table_of(header.map(str::to_owned), rows)
+}
+
+/// A plain table with a header line, whose number of columns is not fixed.
+pub(super) fn table_of<R: IntoIterator<Item = String>>(
+    header: impl IntoIterator<Item = String>,
+    rows: impl IntoIterator<Item = R>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header).add_rows(rows);

@@ -16,6 +16,7 @@ mod logging;
 mod man;
 mod pause;
 mod ps;
+mod ps_columns;
 mod run;
 mod spec;
 mod start;

@@ -14,6 +14,8 @@ mod text;
 mod uptime;
 mod vmstat;
 
+pub(crate) use pid::command_line;
+
 use std::sync::Arc;
 
 use crate::fs::kernfs::{Content, KernFs, Node, Owner};

@@ -17,5 +17,6 @@ mod subject;
 mod task;
 mod values;
 
+pub(crate) use cmdline::command_line;
 pub(super) use directory::{inode, parse, process};
 pub(super) use subject::Subject;
