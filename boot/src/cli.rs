@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use cloister_platform::{Platform, ptrace, systrap};
+use cloister_platform::systrap::{self, Patching};
+use cloister_platform::{Platform, ptrace};
 use cloister_proto::transport::{Listener, adopt};
 
 use crate::control::ControlServer;
@@ -82,8 +83,10 @@ struct Arguments {
 enum PlatformName {
     /// `PTRACE_SYSEMU`: works everywhere
     Ptrace,
-    /// Signals in the guest's own threads: fast
+    /// Signals in the guest's own threads, and call sites that are patched: fast
     Systrap,
+    /// The same, but the text of programs is left as it is
+    SystrapUnpatched,
 }
 
 /// A failure that ends the program before the sandbox runs.
@@ -153,7 +156,8 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
 fn start_platform(name: Option<PlatformName>) -> std::io::Result<Box<dyn Platform>> {
     match name {
         Some(PlatformName::Ptrace) => Ok(Box::new(ptrace::Platform::new()?)),
-        Some(PlatformName::Systrap) => Ok(Box::new(systrap::Platform::new()?)),
+        Some(PlatformName::Systrap) => Ok(Box::new(systrap::Platform::new(Patching::On)?)),
+        Some(PlatformName::SystrapUnpatched) => Ok(Box::new(systrap::Platform::new(Patching::Off)?)),
         None => match start_platform(Some(PlatformName::Systrap)) {
             Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
                 tracing::info!("guest code is run by ptrace: {error}");

@@ -1,5 +1,6 @@
 //! Why a guest thread stopped.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cloister_abi::Registers;
@@ -39,4 +40,10 @@ pub trait TrapHandler: Send + Sync {
     ///
     /// The handler resumes or ends the thread before it returns, or leaves it stopped.
     fn on_trap(self: Arc<Self>, trap: Trap, registers: &Registers);
+
+    /// Returns whether the thread's memory at `range` is code that does not change: a private mapping of a file that can
+    /// be executed and not written. The platform may then put other instructions there that do the same.
+    fn is_fixed_text(&self, _range: Range<u64>) -> bool {
+        false
+    }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cloister_collections::SegmentMap;
-use cloister_platform::AddressSpace;
+use cloister_platform::{AddressSpace, Protection};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::gaps::GapCache;
@@ -124,6 +124,17 @@ impl Mm {
     /// Returns the mapping that holds `address`.
     pub(crate) fn find(&self, address: u64) -> Option<(Range<u64>, Vma)> {
         self.state().vmas.get(address).map(|(range, vma)| (range, vma.clone()))
+    }
+
+    /// Returns whether `range` is text that does not change: see [`cloister_platform::TrapHandler::is_fixed_text`].
+    pub(crate) fn is_fixed_text(&self, range: &Range<u64>) -> bool {
+        let state = self.state();
+        let Some((whole, vma)) = state.vmas.get(range.start) else { return false };
+        range.end <= whole.end
+            && !vma.is_shared()
+            && vma.object().is_some()
+            && vma.protection.contains(Protection::EXECUTE)
+            && !vma.protection.contains(Protection::WRITE)
     }
 
     /// Returns all mappings in the order of their addresses (`/proc/PID/maps`).

@@ -6,6 +6,7 @@
 //! under [`class::TASK`]; its place in the scheduler under [`class::SCHEDULE`].
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -316,6 +317,10 @@ impl TrapHandler for Task {
         self.advance(&mut run, progress);
         drop(run);
         self.kernel.freezer.note_stop();
+    }
+
+    fn is_fixed_text(&self, range: Range<u64>) -> bool {
+        self.mm().is_some_and(|mm| mm.is_fixed_text(&range))
     }
 }
 

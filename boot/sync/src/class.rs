@@ -87,5 +87,7 @@ pub const SCHEDULE: u8 = 240;
 pub const RUN_QUEUE: u8 = 245;
 /// Protects a platform's own tables.
 pub const PLATFORM: u8 = 250;
+/// Protects what the platform has changed of an address space's text.
+pub const CALL_SITES: u8 = 252;
 /// Protects a list of what is to be released, or a table of what exists: a leaf that any drop may take.
 pub const RELEASED: u8 = 254;

@@ -17,7 +17,7 @@ use libc::sock_filter;
 use crate::systrap::slot;
 
 /// The end of the guest's addresses, and the beginning of the platform's.
-pub(crate) const GUEST: Range<u64> = 0x1_0000..0x7fff_0000_0000;
+pub(crate) const GUEST: Range<u64> = 0x7_0000..0x7fff_0000_0000;
 /// Where the code page can be; each sandbox has its own place. The slots follow it.
 const CODE_RANGE: Range<u64> = 0x7fff_0000_0000..0x7fff_c000_0000;
 /// The size of a page.
@@ -29,10 +29,10 @@ std::arch::global_asm!(
     ".pushsection .rodata.cloister_stub, \"a\", @progbits",
     ".hidden cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
     ".hidden cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
-    ".hidden cloister_stub_name, cloister_stub_end",
+    ".hidden cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
     ".globl cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
     ".globl cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
-    ".globl cloister_stub_name, cloister_stub_end",
+    ".globl cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
     // The entry point: pause(2) until the platform seizes the process and sets other registers.
     "cloister_stub_start:",
     "2: mov eax, 34",
@@ -106,11 +106,13 @@ std::arch::global_asm!(
     "   syscall",
     "2: ud2", // any other first trap is a failure
     // The handler of all signals, on the alternate stack, which is in the thread's slot. It tells the kernel where the
-    // frame is, waits, and restores what the frame then says.
+    // frame is, waits, and restores what the frame then says. A signal that comes while the thread waits is not told.
     "cloister_stub_handler:",
     "   mov rbx, rsp",
     "   and rbx, -{SLOT}",
     "   mov rbp, rdx",
+    "   cmp dword ptr [rbx], 0",
+    "   jne 9f",
     "   mov [rbx + {CONTEXT}], rdx",
     "   mov [rbx + {INFO}], rsi",
     "   rdfsbase rax",
@@ -118,8 +120,46 @@ std::arch::global_asm!(
     "   rdgsbase rax",
     "   mov [rbx + {GS_BASE}], rax",
     "   mov r12, [rbx + {DOORBELL}]",
+    "   mov dword ptr [rbx + {IS_CALL}], 0",
     "   mov eax, {TRAPPED}",
     "   xchg [rbx], eax", // a full barrier: the kernel looks after it rings
+    "   jmp cloister_stub_wait",
+    // Where patched call sites come to: eax is the number, r11 where the thread goes on. Nothing but rcx, r11 and rax
+    // may change, and no memory of the guest's. Flags are kept, so the slot's mark is compared without them; where gs
+    // is the guest's own, the breakpoint is the trap.
+    "cloister_stub_call_site:",
+    "   mov ecx, gs:[{MARK}]",
+    "   lea ecx, [rcx - {MARKED}]",
+    "   jrcxz 2f",
+    "   int3",
+    "2: mov gs:[{SAVED} + 13 * 8], rax",
+    "   mov gs:[{SAVED} + 15 * 8], rsp",
+    "cloister_stub_call_saved:",
+    "   mov rsp, gs:[{SAVED_END}]",
+    "   pushfq", // word 17
+    "   mov gs:[{SAVED} + 16 * 8], r11",
+    "   mov gs:[{SAVED} + 0 * 8], r8",
+    "   mov gs:[{SAVED} + 1 * 8], r9",
+    "   mov gs:[{SAVED} + 2 * 8], r10",
+    "   mov gs:[{SAVED} + 4 * 8], r12",
+    "   mov gs:[{SAVED} + 5 * 8], r13",
+    "   mov gs:[{SAVED} + 6 * 8], r14",
+    "   mov gs:[{SAVED} + 7 * 8], r15",
+    "   mov gs:[{SAVED} + 8 * 8], rdi",
+    "   mov gs:[{SAVED} + 9 * 8], rsi",
+    "   mov gs:[{SAVED} + 10 * 8], rbp",
+    "   mov gs:[{SAVED} + 11 * 8], rbx",
+    "   mov gs:[{SAVED} + 12 * 8], rdx",
+    "   rdfsbase rcx",
+    "   mov gs:[{FS_BASE}], rcx",
+    "   mov dword ptr gs:[{IS_CALL}], 1",
+    "   mov ecx, {TRAPPED}",
+    "   xchg gs:[0], ecx",
+    // Waits for the answer. rbx is the slot, r12 the doorbell.
+    "cloister_stub_answer:",
+    "   rdgsbase rbx",
+    "   mov r12, [rbx + {DOORBELL}]",
+    "cloister_stub_wait:",
     "   cmp dword ptr [r12], 0",
     "   je 3f",
     "   mov edi, [r12 + 4]",
@@ -132,14 +172,16 @@ std::arch::global_asm!(
     "4: mov eax, [rbx]",
     "   test eax, eax",
     "   jz 7f",
-    "   cmp eax, {PARKED}",
-    "   je 5f",
+    "   cmp eax, {TRAPPED}",
+    "   jne 5f",
     "   pause",
     "   dec ecx",
     "   jg 4b",
     "5: mov eax, [rbx]",
     "   test eax, eax",
     "   jz 7f",
+    "   cmp eax, {UNFOLD}",
+    "   je 8f",
     "   mov edx, {ASLEEP}",
     "   lock cmpxchg [rbx], edx",
     "   jnz 5b",
@@ -152,11 +194,31 @@ std::arch::global_asm!(
     "   cmp dword ptr [rbx], {ASLEEP}",
     "   je 6b",
     "   jmp 5b",
-    "7: mov rax, [rbx + {FS_BASE}]",
+    "7: cmp dword ptr [rbx + {IS_CALL}], 0",
+    "   je 10f",
+    // Goes on behind a call site.
+    "   mov rax, gs:[{SAVED} + 13 * 8]",
+    "   mov r10, gs:[{SAVED} + 2 * 8]",
+    "   mov r12, gs:[{SAVED} + 4 * 8]",
+    "   mov rdi, gs:[{SAVED} + 8 * 8]",
+    "   mov rsi, gs:[{SAVED} + 9 * 8]",
+    "   mov rbx, gs:[{SAVED} + 11 * 8]",
+    "   mov rdx, gs:[{SAVED} + 12 * 8]",
+    "   mov rcx, gs:[{SAVED} + 16 * 8]",
+    "   mov rsp, gs:[{SAVED_END}]",
+    "   sub rsp, 8",
+    "   popfq",
+    "   mov rsp, gs:[{SAVED} + 15 * 8]",
+    "   jmp rcx",
+    // The kernel wants all registers of a thread that is at a call site: the breakpoint brings a frame.
+    "8: mov dword ptr [rbx], 0",
+    "   int3",
+    // Goes on with what the frame says.
+    "10: mov rax, [rbx + {FS_BASE}]",
     "   wrfsbase rax",
     "   mov rax, [rbx + {GS_BASE}]",
     "   wrgsbase rax",
-    "   mov rsp, rbp",
+    "9: mov rsp, rbp",
     "   mov eax, 15", // rt_sigreturn
     "   syscall",
     "   ud2",
@@ -173,7 +235,12 @@ std::arch::global_asm!(
     DOORBELL = const slot::DOORBELL,
     TRAPPED = const slot::TRAPPED,
     ASLEEP = const slot::ASLEEP,
-    PARKED = const slot::PARKED,
+    UNFOLD = const slot::UNFOLD,
+    IS_CALL = const slot::IS_CALL,
+    MARK = const slot::MARK,
+    MARKED = const slot::MARKED,
+    SAVED = const slot::SAVED,
+    SAVED_END = const slot::SAVED_END,
 );
 
 unsafe extern "C" {
@@ -189,6 +256,12 @@ unsafe extern "C" {
     static THREAD: u8;
     #[link_name = "cloister_stub_handler"]
     static HANDLER: u8;
+    #[link_name = "cloister_stub_call_site"]
+    static CALL_SITE: u8;
+    #[link_name = "cloister_stub_call_saved"]
+    static CALL_SAVED: u8;
+    #[link_name = "cloister_stub_answer"]
+    static ANSWER: u8;
     #[link_name = "cloister_stub_name"]
     static NAME: u8;
     #[link_name = "cloister_stub_end"]
@@ -221,6 +294,12 @@ pub(crate) struct Layout {
     pub(crate) thread: u64,
     /// Their handler of signals.
     pub(crate) handler: u64,
+    /// Where patched call sites come to.
+    pub(crate) call_site: u64,
+    /// From where on `rax` and `rsp` of a thread that came there are in its slot.
+    pub(crate) call_saved: u64,
+    /// From where on it waits for the kernel's answer, or goes on with it: up to `name`.
+    pub(crate) answer: u64,
     /// The name of a stub process, a C string.
     pub(crate) name: u64,
     /// The `struct sock_fprog` of the helpers' filter.
@@ -245,6 +324,9 @@ impl Layout {
             compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const THREAD) },
             thread: at(&raw const THREAD),
             handler: at(&raw const HANDLER),
+            call_site: at(&raw const CALL_SITE),
+            call_saved: at(&raw const CALL_SAVED),
+            answer: at(&raw const ANSWER),
             name: at(&raw const NAME),
             filter: at(&raw const END).next_multiple_of(8),
             doorbell: code + 2 * PAGE,

@@ -5,12 +5,14 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use cloister_abi::{Errno, Registers, errno};
+use cloister_sync::{Lock, LockGuard, class};
 use rustix::process::Pid;
 
 use super::filter::CLONE_COPY_FLAGS;
 use super::image::{GUEST, PAGE};
 use super::sys;
 use super::tracer::Tracer;
+use crate::systrap::call_sites::{self, CallSites};
 use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
 
 /// How guest threads of an address space are made, which is where the platforms differ.
@@ -30,12 +32,14 @@ pub(crate) struct Space {
     tracer: Arc<Tracer>,
     helper: Pid,
     threads: Arc<dyn Threads>,
+    /// What of its text the systrap platform has patched.
+    call_sites: Lock<CallSites, { class::CALL_SITES }>,
 }
 
 impl Space {
     /// Wraps a stopped helper that the tracer's tables know.
     pub(crate) fn new(tracer: Arc<Tracer>, helper: Pid, threads: Arc<dyn Threads>) -> Self {
-        Self { tracer, helper, threads }
+        Self { tracer, helper, threads, call_sites: Lock::new(CallSites::default()) }
     }
 
     /// Returns the process that makes the host's system calls on the memory.
@@ -43,11 +47,17 @@ impl Space {
         self.helper
     }
 
+    /// Gives access to what is known of its call sites.
+    pub(crate) fn call_sites(&self) -> LockGuard<'_, CallSites> {
+        self.call_sites.lock()
+    }
+
     /// Makes a copy.
     pub(crate) fn copy(&self) -> Result<Self, Errno> {
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
         self.tracer.tables().add_helper(helper, self.helper);
-        Ok(Self::new(Arc::clone(&self.tracer), helper, Arc::clone(&self.threads)))
+        let call_sites = Lock::new(self.call_sites().copy());
+        Ok(Self { tracer: Arc::clone(&self.tracer), helper, threads: Arc::clone(&self.threads), call_sites })
     }
 
     /// Has the helper make a system call.
@@ -132,6 +142,7 @@ impl AddressSpace for Space {
             }
             0
         } else {
+            call_sites::restore(self, &from);
             libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED
         };
         let flags = u64::from(flags.cast_unsigned());

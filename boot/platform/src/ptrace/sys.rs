@@ -100,6 +100,15 @@ pub(crate) fn detach(pid: Pid) -> Result<(), Errno> {
     plain(libc::PTRACE_DETACH, pid, 0)
 }
 
+/// Writes a word to the memory of a stopped tracee, even where its mapping is private and read-only.
+pub(crate) fn poke(pid: Pid, address: u64, word: u64) -> Result<(), Errno> {
+    let address = usize::try_from(address).map_err(|_| errno::EFAULT)?;
+    let word = usize::try_from(word).map_err(|_| errno::EINVAL)?;
+    // SAFETY: the request takes a word, and writes to no memory of this process.
+    let result = unsafe { libc::ptrace(libc::PTRACE_POKEDATA, pid.as_raw_pid(), address, word) };
+    if result == -1 { Err(last_error()) } else { Ok(()) }
+}
+
 /// Returns the registers of a stopped tracee.
 pub(crate) fn registers(pid: Pid) -> Result<Registers, Errno> {
     let mut registers = Registers::default();

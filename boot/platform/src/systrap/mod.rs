@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `filter` | what guest threads may do: nothing but wait, wake the kernel, and return |
 //! | `slot` | the memory that a thread shares with the kernel, with its signal frame |
+//! | `call_sites` | system calls that are jumps instead of signals |
 //! | `owners` | who has which slot |
 //! | `threads` | guest threads: made, stopped, resumed, ended |
 //! | `run` | the loop: when to look, and when to sleep |
@@ -26,6 +27,7 @@
 //! anyway: other registers for themselves. The kernel never uses a slot for more than the thread that has it, and checks
 //! each word. Slots of other address spaces are not mapped. Guest threads hold no descriptors.
 
+pub(crate) mod call_sites;
 mod filter;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -61,6 +63,16 @@ const SIGNALS: [i32; 7] = [
     threads::INTERRUPT.as_raw(),
 ];
 
+/// Whether call sites in the text of programs are changed, so that their system calls cost less. Programs that look at
+/// their own text see that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patching {
+    /// They are.
+    On,
+    /// They are not.
+    Off,
+}
+
 /// The systrap platform.
 #[derive(Debug)]
 pub struct Platform {
@@ -76,8 +88,8 @@ impl Platform {
     ///
     /// The host's, and [`Unsupported`](std::io::ErrorKind::Unsupported) on a processor without `wrfsbase`, or with
     /// registers that do not fit a slot.
-    pub fn new() -> std::io::Result<Self> {
-        Self::with_threads(slot::MOST)
+    pub fn new(patching: Patching) -> std::io::Result<Self> {
+        Self::with_threads(patching, slot::MOST)
     }
 
     /// As [`Platform::new`], for at most so many guest threads at a time, and at most as many as `new` has. More are
@@ -86,7 +98,7 @@ impl Platform {
     /// # Errors
     ///
     /// As there.
-    pub fn with_threads(most: usize) -> std::io::Result<Self> {
+    pub fn with_threads(patching: Patching, most: usize) -> std::io::Result<Self> {
         check_processor()?;
         let layout = ptrace::random_layout()?;
         let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
@@ -110,11 +122,14 @@ impl Platform {
             layout,
             setup,
             |tracer, filter| {
-                let threads = Arc::new(GuestThreads::new(Arc::clone(tracer), slots, filter));
+                let threads = Arc::new(GuestThreads::new(Arc::clone(tracer), slots, filter, patching));
                 made = Some(Arc::clone(&threads));
                 Ok(threads as Arc<dyn Threads>)
             },
-            |empty| install_handlers(empty, layout.scratch, layout.handler),
+            |empty| {
+                call_sites::make_table(empty, layout.call_site)?;
+                install_handlers(empty, layout.scratch, layout.handler)
+            },
         )?;
         let threads = made.ok_or(std::io::ErrorKind::NotFound)?;
         let doorbell = layout.doorbell..layout.doorbell + PAGE;

@@ -38,8 +38,19 @@ pub(crate) const GS_BASE: usize = 32;
 pub(crate) const DOORBELL: usize = 40;
 /// A `stack_t` for `sigaltstack(2)`.
 pub(crate) const ALTERNATE_STACK: usize = 48;
-/// Where the alternate stack begins.
-pub(super) const STACK: usize = 128;
+/// The slot's own address, plus [`SAVED`] and all that is saved there.
+pub(crate) const SAVED_END: usize = 72;
+/// A number that says that `gs` points to a slot.
+pub(crate) const MARK: usize = 80;
+/// Whether the thread is at a patched call site, with its registers at [`SAVED`], and has no frame.
+pub(crate) const IS_CALL: usize = 88;
+/// The registers of a thread at a patched call site, in the order of `struct sigcontext`.
+pub(crate) const SAVED: usize = 128;
+/// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
+pub(super) const STACK: usize = 512;
+
+/// What [`MARK`] holds; a guest that sets `gs` itself is unlikely to have it there.
+pub(crate) const MARKED: u32 = 0x436c_6f69;
 
 /// How much of a slot is stack.
 pub(super) const STACK_BYTES: usize = BYTES - STACK;
@@ -52,6 +63,11 @@ pub(crate) const TRAPPED: u32 = 1;
 pub(crate) const ASLEEP: u32 = 2;
 /// State: it spins, and should not, since the answer will take time.
 pub(crate) const PARKED: u32 = 3;
+/// State: it is at a call site, and is to come with a frame.
+pub(crate) const UNFOLD: u32 = 4;
+
+/// How many words are at [`SAVED`].
+const SAVED_WORDS: usize = 18;
 
 /// `FP_XSTATE_MAGIC1`: marks a frame with more than the legacy registers.
 pub(super) const XSTATE_MAGIC: u32 = 0x4650_5853;
@@ -214,6 +230,9 @@ impl Slots {
         set(ALTERNATE_STACK, self.address(slot) + STACK as u64);
         set(ALTERNATE_STACK + 8, 0); // ss_flags
         set(ALTERNATE_STACK + 16, STACK_BYTES as u64);
+        set(SAVED_END, self.address(slot) + (SAVED + SAVED_WORDS * 8) as u64);
+        set(MARK, MARKED.into());
+        set(IS_CALL, 0);
         if let Some(state) = self.state(slot) {
             state.store(RUNNING, Ordering::Release);
         }
@@ -240,8 +259,12 @@ impl Slots {
 
     /// Lets a trapped thread go on with what its frame says.
     pub(super) fn release(&self, slot: usize) {
+        self.change_state(slot, RUNNING);
+    }
+
+    fn change_state(&self, slot: usize, to: u32) {
         if let Some(state) = self.state(slot)
-            && state.swap(RUNNING, Ordering::AcqRel) == ASLEEP
+            && state.swap(to, Ordering::AcqRel) == ASLEEP
         {
             let _ = futex::wake(state, futex::Flags::empty(), 1);
         }
@@ -284,7 +307,57 @@ impl Slots {
     fn registers(&self, slot: usize, frame: Frame) -> Registers {
         let words = self.slot(slot);
         let word = |index: usize| words.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
-        let general = |number: usize| word(frame.context + context::REGISTERS / 8 + number);
+        let segments = word(frame.context + context::REGISTERS / 8 + 18);
+        Registers {
+            cs: segments & 0xffff,
+            ss: segments >> 48,
+            gs_base: self.gs_base_of_guest(slot, word(GS_BASE / 8)),
+            ..self.general(slot, frame.context + context::REGISTERS / 8)
+        }
+    }
+
+    /// Returns the registers of a thread at a patched call site, as after the `syscall` instruction: `rip` is where it
+    /// goes on, `orig_rax` the number.
+    pub(super) fn call(&self, slot: usize) -> Registers {
+        let saved = self.general(slot, SAVED / 8);
+        Registers {
+            rcx: saved.rip,
+            r11: saved.eflags,
+            orig_rax: saved.rax,
+            cs: Registers::USER_CS,
+            ss: Registers::USER_SS,
+            ..saved
+        }
+    }
+
+    /// Sets the result of the call of a thread that is at a patched call site.
+    pub(super) fn set_result(&self, slot: usize, value: u64) {
+        if let Some(word) = self.slot(slot).get(SAVED / 8 + 13) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether a trapped thread is at a patched call site, and has no frame.
+    pub(super) fn is_call(&self, slot: usize) -> bool {
+        self.slot(slot).get(IS_CALL / 8).is_some_and(|word| Self::half(word).load(Ordering::Relaxed) != 0)
+    }
+
+    /// Has a thread that is at a patched call site come with a frame.
+    pub(super) fn unfold(&self, slot: usize) {
+        self.change_state(slot, UNFOLD);
+    }
+
+    /// Returns whether a thread that was to come with a frame has.
+    pub(super) fn is_unfolded(&self, slot: usize) -> bool {
+        let state = self.state(slot).map(|state| state.load(Ordering::Acquire));
+        state.is_some_and(|state| !matches!(state, RUNNING | UNFOLD)) && !self.is_call(slot)
+    }
+
+    /// Returns the 18 registers from word `first` of a slot on, in the order of `struct sigcontext`, with the `fs` base.
+    fn general(&self, slot: usize, first: usize) -> Registers {
+        let words = self.slot(slot);
+        let word = |index: usize| words.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
+        let general = |number: usize| word(first + number);
         Registers {
             r8: general(0),
             r9: general(1),
@@ -304,16 +377,15 @@ impl Slots {
             rsp: general(15),
             rip: general(16),
             eflags: general(17),
-            cs: general(18) & 0xffff,
-            ss: general(18) >> 48,
             fs_base: word(FS_BASE / 8),
-            gs_base: word(GS_BASE / 8),
             orig_rax: u64::MAX,
-            ds: 0,
-            es: 0,
-            fs: 0,
-            gs: 0,
+            ..Registers::default()
         }
+    }
+
+    /// The processor's `gs` base is the slot's address where the guest's is 0, which it is in nearly all programs.
+    fn gs_base_of_guest(&self, slot: usize, base: u64) -> u64 {
+        if base == self.address(slot) { 0 } else { base }
     }
 
     /// Puts registers, which the host must accept, into a trapped thread's frame.
@@ -351,7 +423,7 @@ impl Slots {
         }
         set(frame.context + context::SIGNAL_MASK / 8, 0);
         set(FS_BASE / 8, r.fs_base);
-        set(GS_BASE / 8, r.gs_base);
+        set(GS_BASE / 8, if r.gs_base == 0 { self.address(slot) } else { r.gs_base });
     }
 
     /// Returns the floating-point and vector registers' words in a trapped thread's frame.

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal};
 use super::filter::ARCHITECTURE;
 use super::owners::Resting;
 use super::slot::{self, Frame, Report, Slots};
+use super::{Patching, call_sites};
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place, Placement};
 use crate::ptrace::run::sanitised;
@@ -28,6 +29,9 @@ pub(super) const INTERRUPT: Signal = Signal::USR1;
 /// frozen meanwhile loses nobody.
 const INTERRUPT_PATIENCE: Duration = Duration::from_millis(500);
 const INTERRUPTS: u32 = 4;
+/// How long a thread at a call site has to come with a frame, before it is killed: nothing but guest code of its address
+/// space can keep it from that.
+const UNFOLD_PATIENCE: Duration = Duration::from_secs(2);
 /// `SYS_SECCOMP`: the `si_code` of a `SIGSYS` by a filter.
 const SYS_SECCOMP: i32 = 1;
 /// Where the legacy `vsyscall` page is.
@@ -42,6 +46,7 @@ pub(super) struct GuestThreads {
     slots: Slots,
     /// Where the filter of guest threads is in stub processes.
     filter: u64,
+    patching: Patching,
     table: Lock<Table, { class::PLATFORM }>,
 }
 
@@ -72,10 +77,13 @@ struct Running {
 }
 
 /// Where a guest thread is.
-#[derive(Debug)]
 struct State {
     slot: usize,
     phase: Phase,
+    /// Who gets its traps.
+    handler: Arc<dyn TrapHandler>,
+    /// Its memory.
+    space: Arc<Space>,
     /// How it is used, for its placement.
     habit: Habit,
     /// Whether [`Thread::interrupt`] asked for a stop that has not come.
@@ -88,8 +96,23 @@ enum Phase {
     Begins { fpu: Option<FpuState>, resume: Option<Box<Registers>> },
     /// It runs guest code.
     Runs,
-    /// It trapped.
+    /// It trapped, and all its registers are in a frame.
     Stopped(Frame),
+    /// It is at a patched call site, with these registers.
+    Calls(Registers),
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("slot", &self.slot).field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// What the kernel is to be told.
+struct Told {
+    trap: Trap,
+    registers: Registers,
+    handler: Arc<dyn TrapHandler>,
 }
 
 impl Table {
@@ -103,8 +126,8 @@ impl Table {
 }
 
 impl GuestThreads {
-    pub(super) fn new(tracer: Arc<Tracer>, slots: Slots, filter: u64) -> Self {
-        Self { tracer, slots, filter, table: Lock::new(Table::default()) }
+    pub(super) fn new(tracer: Arc<Tracer>, slots: Slots, filter: u64, patching: Patching) -> Self {
+        Self { tracer, slots, filter, patching, table: Lock::new(Table::default()) }
     }
 
     pub(super) fn slots(&self) -> &Slots {
@@ -172,13 +195,12 @@ impl GuestThreads {
     /// Hands the trap of a thread to the kernel.
     pub(super) fn handle(&self, pid: Pid) {
         match self.look_at(pid) {
-            Ok(Some((trap, registers))) => {
-                let handler = self.tracer.tables().thread(pid).map(|entry| Arc::clone(&entry.handler));
-                if let Some(handler) = handler {
-                    handler.on_trap(trap, &registers);
-                }
+            Ok(Some(Told { trap, registers, handler })) => {
+                handler.on_trap(trap, &registers);
                 let table = self.table();
-                if let Some(State { slot, phase: Phase::Stopped(_), .. }) = table.threads.get(&pid) {
+                if let Some(State { slot, phase: Phase::Stopped(_) | Phase::Calls(_), .. }) =
+                    table.threads.get(&pid)
+                {
                     self.slots.park(*slot);
                 }
             }
@@ -189,13 +211,20 @@ impl GuestThreads {
     }
 
     /// Looks at a thread that trapped. Returns what is for the kernel; otherwise it runs on, or waits for the kernel.
-    fn look_at(&self, pid: Pid) -> Result<Option<(Trap, Registers)>, Errno> {
+    fn look_at(&self, pid: Pid) -> Result<Option<Told>, Errno> {
         let mut table = self.table();
         let Some(state) = table.threads.get_mut(&pid) else { return Ok(None) };
         let slot = state.slot;
         state.habit.note_stop();
-        let report = self.slots.report(slot)?;
         let is_interrupt_wanted = std::mem::take(&mut state.is_interrupt_wanted);
+        let begins = matches!(state.phase, Phase::Begins { .. });
+        if !begins && self.slots.is_call(slot) {
+            let registers = sanitised(&self.slots.call(slot));
+            state.phase = Phase::Calls(registers);
+            let (registers, handler) = (as_call(&registers), Arc::clone(&state.handler));
+            return Ok(Some(Told { trap: Trap::Syscall, registers, handler }));
+        }
+        let report = self.slots.report(slot)?;
         match std::mem::replace(&mut state.phase, Phase::Stopped(report.frame)) {
             Phase::Begins { fpu, resume } => {
                 if (report.signal, report.code) != (libc::SIGSYS, SYS_SECCOMP) {
@@ -204,14 +233,27 @@ impl GuestThreads {
                 fpu.map_or(Ok(()), |fpu| self.slots.set_fpu(slot, report.frame, &fpu))?;
                 let Some(registers) = resume else { return Ok(None) };
                 if is_interrupt_wanted {
-                    return Ok(Some((Trap::Interrupted, *registers)));
+                    let (trap, handler) = (Trap::Interrupted, Arc::clone(&state.handler));
+                    return Ok(Some(Told { trap, registers: *registers, handler }));
                 }
                 self.slots.set_registers(slot, report.frame, &registers);
             }
-            Phase::Runs | Phase::Stopped(_) => {
-                let trap = trap_of(&report, is_interrupt_wanted);
-                if trap.is_some() {
-                    return Ok(trap);
+            Phase::Runs | Phase::Stopped(_) | Phase::Calls(_) => {
+                let (space, handler) = (Arc::clone(&state.space), Arc::clone(&state.handler));
+                let mut report = report;
+                if self.is_answered(&report) {
+                    // Signalled on the way back to a call site; it need not go on there.
+                    report.registers = Registers { orig_rax: u64::MAX, ..self.slots.call(slot) };
+                    self.slots.set_registers(slot, report.frame, &sanitised(&report.registers));
+                }
+                if let Some((trap, registers)) = self.trap_of(&space, slot, &report, is_interrupt_wanted) {
+                    drop(table);
+                    let is_site = trap == Trap::Syscall && report.signal == libc::SIGSYS;
+                    if is_site && self.patching == Patching::On {
+                        let is_quiet = || self.is_quiet(&space);
+                        call_sites::consider(&space, &registers, &*handler, is_quiet);
+                    }
+                    return Ok(Some(Told { trap, registers, handler }));
                 }
                 state.is_interrupt_wanted = is_interrupt_wanted;
             }
@@ -219,6 +261,13 @@ impl GuestThreads {
         table.run(pid);
         self.slots.release(slot);
         Ok(None)
+    }
+
+    /// Returns whether no thread of an address space runs.
+    fn is_quiet(&self, space: &Arc<Space>) -> bool {
+        let table = self.table();
+        let mut running = table.running.iter().filter_map(|running| table.threads.get(&running.pid));
+        !running.any(|state| Arc::ptr_eq(&state.space, space))
     }
 
     fn resume(&self, pid: Pid, registers: &Registers) {
@@ -233,6 +282,17 @@ impl GuestThreads {
                 self.slots.set_registers(slot, *frame, &registers);
                 table.run(pid);
                 self.slots.release(slot);
+            }
+            Phase::Calls(call) if is_return(call, &registers) => {
+                self.slots.set_result(slot, registers.rax);
+                table.run(pid);
+                self.slots.release(slot);
+            }
+            Phase::Calls(_) => {
+                drop(table);
+                if self.stopped(pid).is_ok() {
+                    self.resume(pid, &registers);
+                }
             }
         }
     }
@@ -252,7 +312,7 @@ impl GuestThreads {
                 // The table has it, so it was not reaped, and the number is its own.
                 let _ = rustix::process::kill_process(pid, INTERRUPT);
             }
-            Phase::Stopped(_) => {}
+            Phase::Stopped(_) | Phase::Calls(_) => {}
         }
     }
 
@@ -305,6 +365,8 @@ impl GuestThreads {
         is_any
     }
 
+    /// Forgets a thread. What is returned may be the last to know of its address space, which comes back here: it is to
+    /// be dropped without the lock.
     fn forget(&self, pid: Pid) -> Option<State> {
         let mut table = self.table();
         table.running.retain(|thread| thread.pid != pid);
@@ -346,17 +408,77 @@ impl GuestThreads {
         }
         tables.add_thread(pid, Arc::clone(handler), Arc::clone(space));
         drop(tables);
-        let state = State { slot, phase: Phase::Stopped(frame), habit, is_interrupt_wanted: false };
+        let (handler, space) = (Arc::clone(handler), Arc::clone(space));
+        let phase = Phase::Stopped(frame);
+        let state = State { slot, phase, handler, space, habit, is_interrupt_wanted: false };
         self.table().threads.insert(pid, state);
         Some(Arc::new(GuestThread { threads: Arc::clone(self), pid, meter: Meter::from_now(pid) }))
     }
 
-    /// Returns the slot and the frame of a stopped thread.
+    /// Returns the slot and the frame of a stopped thread. One that is at a call site is made to come with a frame.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it runs, is gone, or does not come: then it is killed.
     fn stopped(&self, pid: Pid) -> Result<(usize, Frame), Errno> {
-        match self.table().threads.get(&pid) {
-            Some(State { slot, phase: Phase::Stopped(frame), .. }) => Ok((*slot, *frame)),
-            _ => Err(errno::ESRCH),
+        let slot = match self.table().threads.get(&pid) {
+            Some(State { slot, phase: Phase::Stopped(frame), .. }) => return Ok((*slot, *frame)),
+            Some(State { slot, phase: Phase::Calls(_), .. }) => *slot,
+            _ => return Err(errno::ESRCH),
+        };
+        self.slots.unfold(slot);
+        let asked = Instant::now();
+        while !self.slots.is_unfolded(slot) {
+            if asked.elapsed() >= UNFOLD_PATIENCE {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                return Err(errno::ESRCH);
+            }
+            // It may wait for this processor.
+            rustix::thread::sched_yield();
         }
+        let frame = self.slots.report(slot)?.frame;
+        if let Some(state) = self.table().threads.get_mut(&pid) {
+            state.phase = Phase::Stopped(frame);
+        }
+        Ok((slot, frame))
+    }
+
+    /// Returns whether a thread has the answer to a call from a patched site, and was not back there yet.
+    fn is_answered(&self, report: &Report) -> bool {
+        let layout = &self.tracer.layout;
+        // Calls of the stub's own are made by guest code that jumped there.
+        (layout.answer..layout.name).contains(&report.registers.rip) && report.signal != libc::SIGSYS
+    }
+
+    /// Returns what a report means to the kernel: `None` if nothing.
+    fn trap_of(
+        &self,
+        space: &Space,
+        slot: usize,
+        report: &Report,
+        is_interrupt_wanted: bool,
+    ) -> Option<(Trap, Registers)> {
+        let rip = report.registers.rip;
+        let layout = &self.tracer.layout;
+        if let Some(call) = space.call_sites().call_at(rip) {
+            // On the way from a call site: whatever stopped it, it asks for the call.
+            let registers = Registers { rip: call.after, rax: call.number.into(), ..report.registers };
+            return Some((Trap::Syscall, as_call(&registers)));
+        }
+        if (layout.call_site..layout.answer).contains(&rip) {
+            let saved = self.slots.call(slot);
+            let is_saved = rip >= layout.call_saved;
+            let (rax, rsp) =
+                if is_saved { (saved.rax, saved.rsp) } else { (report.registers.rax, report.registers.rsp) };
+            let registers = Registers { rip: report.registers.r11, rax, rsp, ..report.registers };
+            return Some((Trap::Syscall, as_call(&registers)));
+        }
+        if report.signal == libc::SIGILL
+            && let Some(after) = call_sites::second_half(space, rip)
+        {
+            return Some((Trap::Syscall, as_call(&Registers { rip: after, ..report.registers })));
+        }
+        trap_of(report, is_interrupt_wanted)
     }
 
     /// Takes a slot for a thread of an address space, and has it mapped there. Returns its number.
@@ -415,7 +537,7 @@ impl Threads for GuestThreads {
         {
             let mut tables = self.tracer.tables();
             tables.owners.assign(slot, helper, pid);
-            tables.add_thread(pid, handler, space);
+            tables.add_thread(pid, Arc::clone(&handler), Arc::clone(&space));
         }
         let registers = Registers {
             rbx: self.slots.address(slot),
@@ -427,7 +549,9 @@ impl Threads for GuestThreads {
             let mut table = self.table();
             let mut habit = Habit::new(Place::Anywhere);
             table.placement.resume(pid, &mut habit, true);
-            table.threads.insert(pid, State { slot, phase, habit, is_interrupt_wanted: false });
+            table
+                .threads
+                .insert(pid, State { slot, phase, handler, space, habit, is_interrupt_wanted: false });
             table.running.push(Running { pid, slot, is_let_go: false });
         }
         if let Err(error) = sys::set_registers(pid, &registers).and_then(|()| sys::detach(pid)) {
@@ -437,6 +561,19 @@ impl Threads for GuestThreads {
         }
         Ok(Arc::new(GuestThread { threads: self, pid, meter: Meter::new(pid) }))
     }
+}
+
+/// Returns the registers as the `syscall` instruction leaves them, for the call whose number is in `rax`.
+fn as_call(registers: &Registers) -> Registers {
+    /// The resume flag, which the processor sets in the frame of a fault.
+    const RF: u64 = 1 << 16;
+    let eflags = registers.eflags & !RF;
+    Registers { rcx: registers.rip, r11: eflags, orig_rax: registers.rax, eflags, ..*registers }
+}
+
+/// Returns whether `registers` are those of `call` with a result.
+fn is_return(call: &Registers, registers: &Registers) -> bool {
+    *call == Registers { rax: call.rax, rcx: call.rcx, r11: call.r11, ..*registers }
 }
 
 /// Returns what a report means to the kernel: `None` if nothing.

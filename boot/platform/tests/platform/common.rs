@@ -18,6 +18,8 @@ use rustix::fs::MemfdFlags;
 pub(crate) const CODE: u64 = 0x40_0000;
 /// Where it puts a page of data.
 pub(crate) const DATA: u64 = 0x50_0000;
+/// Where there is text that does not change, says [`Keep`].
+pub(crate) const TEXT: u64 = 0x60_0000;
 pub(crate) const PAGE: u64 = 4096;
 pub(crate) const RW: Protection = Protection::READ.union(Protection::WRITE);
 
@@ -48,6 +50,10 @@ impl TrapHandler for Keep {
     fn on_trap(self: Arc<Self>, trap: Trap, registers: &Registers) {
         self.traps.lock().push_back((self.thread, trap, *registers));
     }
+
+    fn is_fixed_text(&self, range: Range<u64>) -> bool {
+        (TEXT..TEXT + PAGE).contains(&range.start)
+    }
 }
 
 struct UntilTrap<'a> {
@@ -76,12 +82,18 @@ impl Sandbox {
     }
 
     pub(crate) fn on_systrap() -> Self {
-        Self { platform: Box::new(systrap::Platform::new().unwrap()), traps: Arc::default() }
+        Self {
+            platform: Box::new(systrap::Platform::new(systrap::Patching::On).unwrap()),
+            traps: Arc::default(),
+        }
     }
 
     /// With room for few threads.
     pub(crate) fn with_threads(most: usize) -> Self {
-        Self { platform: Box::new(systrap::Platform::with_threads(most).unwrap()), traps: Arc::default() }
+        Self {
+            platform: Box::new(systrap::Platform::with_threads(systrap::Patching::On, most).unwrap()),
+            traps: Arc::default(),
+        }
     }
 
     pub(crate) fn space(&self) -> Arc<dyn AddressSpace> {

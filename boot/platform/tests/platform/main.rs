@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends with what failed")]
 #![expect(clippy::panic, reason = "as above")]
 
+mod call_sites;
 mod common;
 mod contract;
 mod hostile;

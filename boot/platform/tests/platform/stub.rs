@@ -65,6 +65,8 @@ fn check_stubs(sandbox: &Sandbox, descriptors: [usize; 3]) {
                 (_, "r--p" | "r-xp", "[vvar]" | "[vvar_vclock]" | "[vdso]") => {
                     assert!(start > TIME_PAGE, "{what:?} at {start:#x}");
                 }
+                // The table of patched call sites.
+                (0x1_0000, "r-xp", "") if is_systrap => assert_eq!(start, 0x6_0000),
                 // The page that tells whom to wake; the slot.
                 (4096, "r--s", "/memfd:cloister-slots(deleted)") if is_systrap => {}
                 (SLOT, "rw-s", "/memfd:cloister-slots(deleted)") if is_systrap => {

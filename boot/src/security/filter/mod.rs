@@ -77,6 +77,7 @@ const PTRACE_REQUESTS: &[u32] = &[
     libc::PTRACE_CONT,
     libc::PTRACE_DETACH,
     libc::PTRACE_SYSEMU,
+    libc::PTRACE_POKEDATA,
     libc::PTRACE_GETREGS,
     libc::PTRACE_SETREGS,
     libc::PTRACE_GETREGSET,

@@ -67,7 +67,7 @@ const VALUES: &[(&str, Value)] = &[
     ("net/ipv6/bindv6only", Value::Fixed("0")),
     ("vm/max_map_count", Value::Fixed("65530")),
     ("vm/min_free_kbytes", Value::Fixed("67584")),
-    ("vm/mmap_min_addr", Value::Fixed("65536")),
+    ("vm/mmap_min_addr", Value::Fixed("458752")),
     ("vm/overcommit_memory", Value::Fixed("0")),
     ("vm/overcommit_ratio", Value::Fixed("50")),
     ("vm/swappiness", Value::Fixed("60")),
