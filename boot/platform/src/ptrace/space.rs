@@ -24,6 +24,16 @@ pub(crate) trait Threads: Send + Sync + std::fmt::Debug {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno>;
+
+    /// As [`AddressSpace::read`], by a thread of the address space that has nothing else to do; `None` if there is none.
+    fn read(&self, _space: &Space, _address: u64, _into: &mut [u8]) -> Option<usize> {
+        None
+    }
+
+    /// As [`AddressSpace::write`], by a thread of the address space that has nothing else to do; `None` if there is none.
+    fn write(&self, _space: &Space, _address: u64, _from: &[u8]) -> Option<usize> {
+        None
+    }
 }
 
 /// An address space.
@@ -161,12 +171,16 @@ impl AddressSpace for Space {
 
     fn read(&self, address: u64, into: &mut [u8]) -> usize {
         let length = within_guest(address, into.len());
-        into.get_mut(..length).map_or(0, |into| sys::read_memory(self.helper, address, into))
+        let Some(into) = into.get_mut(..length) else { return 0 };
+        let copied = self.threads.read(self, address, into);
+        copied.unwrap_or_else(|| sys::read_memory(self.helper, address, into))
     }
 
     fn write(&self, address: u64, from: &[u8]) -> usize {
         let length = within_guest(address, from.len());
-        from.get(..length).map_or(0, |from| sys::write_memory(self.helper, address, from))
+        let Some(from) = from.get(..length) else { return 0 };
+        let copied = self.threads.write(self, address, from);
+        copied.unwrap_or_else(|| sys::write_memory(self.helper, address, from))
     }
 
     fn compare_exchange(&self, address: u64, current: u32, new: u32) -> Result<u32, Errno> {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::slot::{self, BYTES, CONTEXT, FS_BASE, GS_BASE, INFO, STACK, STACK_BYTES, Slots};
+use super::slot::{self, BYTES, CONTEXT, FS_BASE, GS_BASE, INFO, STACK, Slots};
 use super::threads;
 use crate::ptrace::run::sanitised;
 use crate::{FpuState, Trap};
@@ -58,7 +58,7 @@ impl HostileSlot {
         }
         let copied = slots.fpu(SLOT, report.frame);
         if let Ok(state) = &copied {
-            assert!(state.bytes().len() <= STACK_BYTES);
+            assert!(state.bytes().len() <= BYTES - STACK);
             let _ = slots.set_fpu(SLOT, report.frame, state);
         }
         for state in [FpuState::initial(), FpuState::from_bytes(bytes)] {

@@ -5,6 +5,7 @@
 //! | `filter` | what guest threads may do: nothing but wait, wake the kernel, and return |
 //! | `slot` | the memory that a thread shares with the kernel, with its signal frame |
 //! | `call_sites` | system calls that are jumps instead of signals |
+//! | `copy` | the guest's memory, copied by its own threads |
 //! | `owners` | who has which slot |
 //! | `threads` | guest threads: made, stopped, resumed, ended |
 //! | `run` | the loop: when to look, and when to sleep |
@@ -28,6 +29,7 @@
 //! each word. Slots of other address spaces are not mapped. Guest threads hold no descriptors.
 
 pub(crate) mod call_sites;
+mod copy;
 mod filter;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

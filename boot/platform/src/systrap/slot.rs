@@ -22,9 +22,9 @@ use rustix::thread::futex;
 use crate::FpuState;
 
 /// The size of a slot: room for the registers of every processor, of which only the pages that are used take memory.
-pub(crate) const BYTES: usize = 16 << 10;
+pub(crate) const BYTES: usize = 32 << 10;
 /// How many slots there are if nothing else is said: the guest threads of a sandbox.
-pub(super) const MOST: usize = 1 << 15;
+pub(super) const MOST: usize = 1 << 14;
 
 /// Byte offsets in a slot, known to the stub's code. First the state.
 pub(crate) const CONTEXT: usize = 8;
@@ -44,16 +44,26 @@ pub(crate) const SAVED_END: usize = 72;
 pub(crate) const MARK: usize = 80;
 /// Whether the thread is at a patched call site, with its registers at [`SAVED`], and has no frame.
 pub(crate) const IS_CALL: usize = 88;
+/// What the kernel has the thread copy: from where, to where, and how many bytes; then, how many are left.
+pub(crate) const COPY_FROM: usize = 96;
+/// See [`COPY_FROM`].
+pub(crate) const COPY_TO: usize = 104;
+/// See [`COPY_FROM`].
+pub(crate) const COPY_BYTES: usize = 112;
 /// The registers of a thread at a patched call site, in the order of `struct sigcontext`.
 pub(crate) const SAVED: usize = 128;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
 pub(super) const STACK: usize = 512;
+/// Where the bytes are that are copied, above the stack.
+pub(super) const BUFFER: usize = BYTES - BUFFER_BYTES;
+/// How many there can be: a page, which is what most calls move at most.
+pub(super) const BUFFER_BYTES: usize = 4096;
 
 /// What [`MARK`] holds; a guest that sets `gs` itself is unlikely to have it there.
 pub(crate) const MARKED: u32 = 0x436c_6f69;
 
 /// How much of a slot is stack.
-pub(super) const STACK_BYTES: usize = BYTES - STACK;
+pub(super) const STACK_BYTES: usize = BUFFER - STACK;
 
 /// State: the thread runs guest code, or may.
 const RUNNING: u32 = 0;
@@ -65,6 +75,10 @@ pub(crate) const ASLEEP: u32 = 2;
 pub(crate) const PARKED: u32 = 3;
 /// State: it is at a call site, and is to come with a frame.
 pub(crate) const UNFOLD: u32 = 4;
+/// State: it is at a call site, and is to copy something.
+pub(crate) const COPY: u32 = 5;
+/// State: it does.
+pub(crate) const COPYING: u32 = 6;
 
 /// How many words are at [`SAVED`].
 const SAVED_WORDS: usize = 18;
@@ -77,8 +91,9 @@ pub(super) const SOFTWARE_RESERVED: usize = 464;
 const LEGACY_BYTES: usize = 512;
 
 /// Offsets in `struct ucontext`: the general registers (`struct sigcontext`), the pointer to the others, and the mask.
-pub(super) mod context {
+pub(crate) mod context {
     pub(in super::super) const REGISTERS: usize = 40;
+    pub(crate) const RIP: usize = REGISTERS + 16 * 8;
     pub(in super::super) const FPU: usize = REGISTERS + 23 * 8;
     pub(in super::super) const SIGNAL_MASK: usize = REGISTERS + 32 * 8;
     pub(in super::super) const END: usize = SIGNAL_MASK + 8;
@@ -181,7 +196,7 @@ impl Slots {
         unsafe { AtomicU32::from_ptr(word.as_ptr().cast()) }
     }
 
-    fn state(&self, slot: usize) -> Option<&AtomicU32> {
+    pub(super) fn state(&self, slot: usize) -> Option<&AtomicU32> {
         self.slot(slot).first().map(Self::half)
     }
 

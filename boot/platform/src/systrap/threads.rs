@@ -8,6 +8,7 @@ use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, LockGuard, class};
 use rustix::process::{Pid, Signal};
 
+use super::copy::Copier;
 use super::filter::ARCHITECTURE;
 use super::owners::Resting;
 use super::slot::{self, Frame, Report, Slots};
@@ -47,6 +48,7 @@ pub(super) struct GuestThreads {
     /// Where the filter of guest threads is in stub processes.
     filter: u64,
     patching: Patching,
+    copier: Copier,
     table: Lock<Table, { class::PLATFORM }>,
 }
 
@@ -127,7 +129,14 @@ impl Table {
 
 impl GuestThreads {
     pub(super) fn new(tracer: Arc<Tracer>, slots: Slots, filter: u64, patching: Patching) -> Self {
-        Self { tracer, slots, filter, patching, table: Lock::new(Table::default()) }
+        Self {
+            tracer,
+            slots,
+            filter,
+            patching,
+            copier: Copier::default(),
+            table: Lock::new(Table::default()),
+        }
     }
 
     pub(super) fn slots(&self) -> &Slots {
@@ -197,6 +206,7 @@ impl GuestThreads {
         match self.look_at(pid) {
             Ok(Some(Told { trap, registers, handler })) => {
                 handler.on_trap(trap, &registers);
+                self.copier.clear();
                 let table = self.table();
                 if let Some(State { slot, phase: Phase::Stopped(_) | Phase::Calls(_), .. }) =
                     table.threads.get(&pid)
@@ -221,6 +231,7 @@ impl GuestThreads {
         if !begins && self.slots.is_call(slot) {
             let registers = sanitised(&self.slots.call(slot));
             state.phase = Phase::Calls(registers);
+            self.copier.set(slot, state.space.helper());
             let (registers, handler) = (as_call(&registers), Arc::clone(&state.handler));
             return Ok(Some(Told { trap: Trap::Syscall, registers, handler }));
         }
@@ -263,6 +274,11 @@ impl GuestThreads {
         Ok(None)
     }
 
+    /// Returns what has guest threads copy, which only the host thread can that handles their traps.
+    fn copier(&self) -> Option<&Copier> {
+        self.tracer.is_home().then_some(&self.copier)
+    }
+
     /// Returns whether no thread of an address space runs.
     fn is_quiet(&self, space: &Arc<Space>) -> bool {
         let table = self.table();
@@ -284,6 +300,7 @@ impl GuestThreads {
                 self.slots.release(slot);
             }
             Phase::Calls(call) if is_return(call, &registers) => {
+                self.copier.clear();
                 self.slots.set_result(slot, registers.rax);
                 table.run(pid);
                 self.slots.release(slot);
@@ -368,6 +385,7 @@ impl GuestThreads {
     /// Forgets a thread. What is returned may be the last to know of its address space, which comes back here: it is to
     /// be dropped without the lock.
     fn forget(&self, pid: Pid) -> Option<State> {
+        self.copier.clear();
         let mut table = self.table();
         table.running.retain(|thread| thread.pid != pid);
         table.threads.remove(&pid)
@@ -426,6 +444,7 @@ impl GuestThreads {
             Some(State { slot, phase: Phase::Calls(_), .. }) => *slot,
             _ => return Err(errno::ESRCH),
         };
+        self.copier.clear();
         self.slots.unfold(slot);
         let asked = Instant::now();
         while !self.slots.is_unfolded(slot) {
@@ -520,6 +539,14 @@ impl GuestThreads {
 }
 
 impl Threads for GuestThreads {
+    fn read(&self, space: &Space, address: u64, into: &mut [u8]) -> Option<usize> {
+        self.copier().and_then(|copier| copier.read(&self.slots, space.helper(), address, into))
+    }
+
+    fn write(&self, space: &Space, address: u64, from: &[u8]) -> Option<usize> {
+        self.copier().and_then(|copier| copier.write(&self.slots, space.helper(), address, from))
+    }
+
     fn spawn(
         self: Arc<Self>,
         space: Arc<Space>,

@@ -17,21 +17,27 @@ const NUMBER: u32 = 110;
 /// `mov $110, %eax; syscall`.
 const CALL: [u8; 7] = [0xb8, 110, 0, 0, 0, 0x0f, 0x05];
 /// More traps than a site needs to be patched.
-const MANY: u64 = 40;
+pub(crate) const MANY: u64 = 40;
 
 /// A thread whose program is `nop`, the call, and `then`; in a private mapping of a file.
 fn program(sandbox: &Sandbox, then: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>) {
+    let space = space(sandbox, then);
+    let thread = sandbox.spawn(&space, 0);
+    (space, thread)
+}
+
+/// An address space with such a program, and a page of data.
+pub(crate) fn space(sandbox: &Sandbox, then: &[u8]) -> Arc<dyn AddressSpace> {
     let space = sandbox.space();
     let file = file_of(&[[0x90].as_slice(), &CALL, then].concat());
     let backing = Backing::Private { file: file.as_fd(), offset: 0 };
     space.map(pages(TEXT, 1), Protection::READ | Protection::EXECUTE, backing).unwrap();
     space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
-    let thread = sandbox.spawn(&space, 0);
-    (space, thread)
+    space
 }
 
 /// Goes back to the call without changing a flag: `jmp`.
-const AGAIN: [u8; 2] = [0xeb, 0xf7];
+pub(crate) const AGAIN: [u8; 2] = [0xeb, 0xf7];
 /// The same, but counts in `rbx` first: `inc %rbx; jmp`.
 const COUNT: [u8; 5] = [0x48, 0xff, 0xc3, 0xeb, 0xf4];
 
@@ -41,14 +47,14 @@ fn site(space: &dyn AddressSpace) -> [u8; 7] {
     bytes
 }
 
-fn is_patched(space: &dyn AddressSpace) -> bool {
+pub(crate) fn is_patched(space: &dyn AddressSpace) -> bool {
     let bytes = site(space);
     assert!(bytes == CALL || bytes.starts_with(&[0xff, 0x24, 0x25]), "{bytes:x?}");
     bytes != CALL
 }
 
 /// Registers that differ from each other, and flags that a program can have.
-fn full() -> Registers {
+pub(crate) fn full() -> Registers {
     Registers {
         r8: 8,
         r9: 9,
@@ -69,7 +75,7 @@ fn full() -> Registers {
 }
 
 /// The registers at a trap of the site.
-fn at_call(registers: &Registers) -> Registers {
+pub(crate) fn at_call(registers: &Registers) -> Registers {
     Registers {
         rip: AFTER,
         rcx: AFTER,

@@ -44,10 +44,13 @@ pub(crate) struct Sandbox {
 struct Keep {
     thread: usize,
     traps: Traps,
+    /// What is done at each trap, as a kernel would that answers at once.
+    work: Box<dyn Fn() + Send + Sync>,
 }
 
 impl TrapHandler for Keep {
     fn on_trap(self: Arc<Self>, trap: Trap, registers: &Registers) {
+        (self.work)();
         self.traps.lock().push_back((self.thread, trap, *registers));
     }
 
@@ -111,7 +114,17 @@ impl Sandbox {
         space: &Arc<dyn AddressSpace>,
         thread: usize,
     ) -> Result<Arc<dyn Thread>, Errno> {
-        let handler = Arc::new(Keep { thread, traps: Arc::clone(&self.traps) });
+        self.spawn_with(space, thread, || ())
+    }
+
+    /// As [`Sandbox::try_spawn`]; `work` is done at each trap before the loop that hands it out goes on.
+    pub(crate) fn spawn_with(
+        &self,
+        space: &Arc<dyn AddressSpace>,
+        thread: usize,
+        work: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<dyn Thread>, Errno> {
+        let handler = Arc::new(Keep { thread, traps: Arc::clone(&self.traps), work: Box::new(work) });
         Arc::clone(space).spawn(None, handler)
     }
 

@@ -16,7 +16,7 @@ use crate::stub::{children, mappings};
 pub(crate) const PROGRAM: [u8; 42] = [
     0x0f, 0x05, 0xeb, 0xfc, 0xff, 0xe7, 0xeb, 0xfe, // syscall; jmp; jmp rdi; jmp $
     0x48, 0x89, 0xfa, // 1: mov rdx, rdi
-    0xb9, 0x00, 0x08, 0x00, 0x00, // mov ecx, 2048
+    0xb9, 0x00, 0x10, 0x00, 0x00, // mov ecx, 4096
     0xf3, 0x48, 0xab, // rep stosq
     0x48, 0x89, 0xd7, // mov rdi, rdx
     0xeb, 0xf0, 0x90, 0x90, // jmp 1b
@@ -46,7 +46,7 @@ pub(crate) fn slots(pid: i32) -> Vec<(u64, u64)> {
 }
 
 /// The size of a slot.
-pub(crate) const SLOT: u64 = 16384;
+pub(crate) const SLOT: u64 = 32768;
 
 /// Returns the stub's code page, and its contents.
 fn code_page(pid: i32) -> (u64, Vec<u8>) {

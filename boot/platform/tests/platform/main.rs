@@ -7,6 +7,7 @@
 mod call_sites;
 mod common;
 mod contract;
+mod copy;
 mod hostile;
 mod placement;
 mod races;
