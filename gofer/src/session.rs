@@ -183,6 +183,7 @@ impl Session {
             Tmessage::Tlistxattr(request) => self.listxattr(request, answer),
             Tmessage::Tremovexattr(request) => self.removexattr(request, answer),
             Tmessage::Tsyncfs(request) => self.syncfs(request, answer),
+            Tmessage::TrunOn(request) => Self::run_on(request, answer),
         }
     }
 

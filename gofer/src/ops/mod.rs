@@ -13,5 +13,6 @@ mod lock;
 mod make;
 mod names;
 mod open;
+mod run_on;
 mod walk;
 mod xattr;

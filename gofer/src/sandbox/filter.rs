@@ -78,6 +78,7 @@ pub fn rules() -> &'static [Rule] {
         fsync SYS_fsync Any, "fsync of a guest";
         fdatasync SYS_fdatasync Any, "fdatasync of a guest";
         syncfs SYS_syncfs Any, "sync of a guest";
+        sched_setaffinity SYS_sched_setaffinity Equals(0, 0), "to run where the kernel does";
         ftruncate SYS_ftruncate Any, "truncate of a guest";
         fchmodat2 SYS_fchmodat2 Any, "chmod of a guest";
         fchownat SYS_fchownat Any, "chown of a guest, and the owner of new files";

@@ -99,6 +99,10 @@ fn it_serves_in_its_sandbox_until_the_connection_is_closed() {
     client.fsync(fid, false).unwrap();
     client.fsync(fid, true).unwrap();
     client.syncfs(root).unwrap();
+    let processor = gofer.status("Cpus_allowed_list").split([',', '-']).next_back().unwrap().to_owned();
+    client.run_on(processor.parse().unwrap()).unwrap();
+    assert_eq!(gofer.status("Cpus_allowed_list"), processor);
+    assert_eq!(crate::common::errno(client.run_on(u32::MAX)), rustix::io::Errno::INVAL);
     client.clunk_many(&[fid, made]).unwrap();
     drop(client);
     assert!(gofer.wait().success());

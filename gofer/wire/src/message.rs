@@ -196,4 +196,5 @@ requests! {
     ext::listxattr::Tlistxattr,
     ext::removexattr::Tremovexattr<'a>,
     ext::syncfs::Tsyncfs,
+    ext::run_on::TrunOn,
 }

@@ -34,7 +34,7 @@ pub(crate) enum Trust {
 pub(crate) struct GoferFs {
     trust: Trust,
     device: (u32, u32),
-    client: Lock<Client, { class::GOFER }>,
+    connection: Lock<Connection, { class::GOFER }>,
     inodes: Lock<Inodes, { class::RELEASED }>,
     /// The number of renames: each may have taken a name from a file that has several.
     renames: AtomicU64,
@@ -44,6 +44,19 @@ pub(crate) struct GoferFs {
     root_fid: Fid,
     root_attr: Attr,
 }
+
+/// The connection to the gofer.
+#[derive(Debug)]
+struct Connection {
+    client: Client,
+    /// The processor that the gofer was asked to run on.
+    processor: Option<usize>,
+    /// How many requests in a row were made on another one.
+    elsewhere: u32,
+}
+
+/// How many requests in a row from another processor bring the gofer there.
+const MAX_ELSEWHERE: u32 = 8;
 
 /// The inodes that exist, and what those that exist no longer have left behind.
 #[derive(Debug, Default)]
@@ -92,7 +105,7 @@ impl GoferFs {
         Ok(Arc::new(Self {
             trust,
             device,
-            client: Lock::new(client),
+            connection: Lock::new(Connection { client, processor: None, elsewhere: 0 }),
             inodes: Lock::default(),
             renames: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -132,12 +145,13 @@ impl GoferFs {
         &self,
         request_fn: impl FnOnce(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, Errno> {
-        let mut client = self.client.lock();
+        let mut connection = self.connection.lock();
+        connection.bring_near();
         let dead = self.take_dead();
         if !dead.is_empty() {
-            client.clunk_many(&dead).map_err(to_errno)?;
+            connection.client.clunk_many(&dead).map_err(to_errno)?;
         }
-        request_fn(&mut client).map_err(to_errno)
+        request_fn(&mut connection.client).map_err(to_errno)
     }
 
     fn take_dead(&self) -> Vec<Fid> {
@@ -246,7 +260,7 @@ impl GoferFs {
     /// Ends the connection, as the end of the gofer would.
     #[cfg(test)]
     pub(super) fn disconnect(&self) {
-        self.client.lock().disconnect();
+        self.connection.lock().client.disconnect();
     }
 
     /// Returns the number of renames so far.
@@ -267,6 +281,19 @@ impl GoferFs {
     /// Notes a rename.
     pub(super) fn note_rename(&self) {
         self.renames.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Connection {
+    /// Has the gofer run on the processor of the calling thread, which is to wait for its answer, unless this is an exception.
+    fn bring_near(&mut self) {
+        let here = rustix::thread::sched_getcpu();
+        self.elsewhere = if self.processor == Some(here) { 0 } else { self.elsewhere + 1 };
+        if self.elsewhere > 0 && (self.processor.is_none() || self.elsewhere > MAX_ELSEWHERE) {
+            (self.processor, self.elsewhere) = (Some(here), 0);
+            // It is no matter of correctness; what is wrong with the connection, the request at hand tells.
+            let _ = u32::try_from(here).map(|here| self.client.run_on(here));
+        }
     }
 }
 

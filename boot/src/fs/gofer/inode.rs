@@ -33,6 +33,11 @@ pub(crate) struct GoferInode {
 /// before it is looked up again.
 const MAX_FIDS: usize = 8;
 
+/// The size of a directory that is listed as its names are looked up. A block of the usual file systems: listing the hundred
+/// entries or so that fit costs little more than looking two up, and spares the look-ups of those that do not exist, of which
+/// package managers and importers make several in each directory.
+const SMALL_DIRECTORY: u64 = 4096;
+
 /// What an inode knows.
 #[derive(Debug)]
 pub(super) struct State {
@@ -53,6 +58,10 @@ pub(super) struct State {
     pub(super) handles: Handles,
     /// What this directory holds, if that is known.
     pub(super) listing: Option<Listing>,
+    /// Whether a name of this directory was asked for alone.
+    was_asked: bool,
+    /// Whether it was listed because its names were asked for.
+    was_tried: bool,
     /// An extended attribute that it was asked for and does not have, and how that is told.
     missing_xattr: Option<(Box<[u8]>, Errno)>,
 }
@@ -198,6 +207,17 @@ impl GoferInode {
         drop(listing);
     }
 
+    /// Notes that a name of this directory is looked up. Returns whether to list the directory instead: once, if it is
+    /// small and not the first name.
+    pub(super) fn note_look_up(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_small = state.attr.is_dir() && state.attr.size <= SMALL_DIRECTORY;
+        let is_worth_it = is_small && state.was_asked && !state.was_tried;
+        state.was_asked = true;
+        state.was_tried |= is_worth_it;
+        is_worth_it
+    }
+
     /// Returns how it was told that there is no extended attribute `name`, if it was and still is true.
     pub(super) fn missing_xattr(&self, name: &[u8]) -> Option<Errno> {
         match &self.state.lock().missing_xattr {
@@ -275,6 +295,8 @@ impl State {
             target: None,
             handles: Handles::default(),
             listing: None,
+            was_asked: false,
+            was_tried: false,
             missing_xattr: None,
         }
     }

@@ -249,6 +249,18 @@ mod tests {
     }
 
     #[test]
+    fn small_directories_are_listed_as_names_are_looked_up() {
+        let (fixture, directory) = listed();
+        directory.forget_listing();
+        assert_eq!(directory.find(b"none").unwrap_err(), errno::ENOENT);
+        assert!(directory.state.lock().listing.is_none(), "one name is not many");
+        assert_eq!(directory.find(b"neither").unwrap_err(), errno::ENOENT);
+        fixture.file_system.disconnect();
+        assert_eq!(directory.find(b"file").unwrap().attributes().unwrap().size, 4);
+        assert_eq!(directory.find(b"other").unwrap_err(), errno::ENOENT);
+    }
+
+    #[test]
     fn changes_of_names_are_seen() {
         let (fixture, directory) = listed();
         let root = as_inode(&fixture.root);
@@ -319,11 +331,14 @@ mod tests {
     #[test]
     fn listings_are_bounded() {
         let fixture = Fixture::new(Trust::Exclusive);
-        let directories: Vec<_> = (0..6)
-            .map(|number| {
-                let name = format!("{number}");
-                fs::create_dir(fixture.path(&name)).unwrap();
-                (0..4000).for_each(|file| fs::write(fixture.path(&format!("{name}/{file}")), "").unwrap());
+        let names: Vec<_> = (0..6).map(|number| format!("{number}")).collect();
+        for name in &names {
+            fs::create_dir(fixture.path(name)).unwrap();
+            (0..4000).for_each(|file| fs::write(fixture.path(&format!("{name}/{file}")), "").unwrap());
+        }
+        let directories: Vec<_> = names
+            .iter()
+            .map(|name| {
                 let directory = fixture.root.find(name.as_bytes()).unwrap();
                 directory.first_part().unwrap();
                 directory

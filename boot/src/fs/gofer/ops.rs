@@ -205,6 +205,13 @@ impl GoferInode {
         if let Some(known) = self.find_listed(name) {
             return known;
         }
+        if self.file_system.trust() == Trust::Exclusive && self.note_look_up() {
+            // A directory may be searched but not read: then each name is asked for.
+            let _ = self.first_part();
+            if let Some(known) = self.find_listed(name) {
+                return known;
+            }
+        }
         let dir = self.fid()?;
         let is_ahead = self.file_system.trust() == Trust::Exclusive && self.file_system.ahead.is_worth_it();
         let mut walk = self.file_system.call(|client| {

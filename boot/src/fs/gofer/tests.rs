@@ -151,10 +151,11 @@ fn contents_are_read_and_written_on_the_host() {
 #[test]
 fn descriptors_are_shared_and_bounded() {
     let fixture = Fixture::new(Trust::Exclusive);
-    let inodes: Vec<_> = (0..300)
-        .map(|number| {
-            let name = format!("{number}");
-            fs::write(fixture.path(&name), &name).unwrap();
+    let names: Vec<_> = (0..300).map(|number| format!("{number}")).collect();
+    names.iter().for_each(|name| fs::write(fixture.path(name), name).unwrap());
+    let inodes: Vec<_> = names
+        .iter()
+        .map(|name| {
             let inode = fixture.root.find(name.as_bytes()).unwrap();
             assert_eq!(read(&inode).unwrap(), name.as_bytes());
             inode
@@ -174,8 +175,11 @@ fn descriptors_are_shared_and_bounded() {
 #[test]
 fn files_are_opened_ahead_while_it_pays() {
     let fixture = Fixture::new(Trust::Exclusive);
-    (0..300).for_each(|number| fs::write(fixture.path(&format!("{number}")), "").unwrap());
-    let find = |number: u32| fixture.root.find(number.to_string().as_bytes()).unwrap();
+    // Too large to be listed as names are looked up.
+    fs::create_dir(fixture.path("d")).unwrap();
+    (0..300).for_each(|number| fs::write(fixture.path(&format!("d/{number:050}")), "").unwrap());
+    let directory = fixture.root.find(b"d").unwrap();
+    let find = |number: u32| directory.find(format!("{number:050}").as_bytes()).unwrap();
     let is_open = |inode: &Arc<GoferInode>| inode.state.lock().handles.any().is_some();
     assert!(is_open(&find(0)));
     // Each that is forgotten unopened speaks against it.

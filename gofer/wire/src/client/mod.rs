@@ -34,6 +34,7 @@ use crate::base::attach::Tattach;
 use crate::base::clunk::Tclunk;
 use crate::base::version::Tversion;
 use crate::ext::clunk_many::{MAX_FIDS, TclunkMany};
+use crate::ext::run_on::TrunOn;
 use crate::{MAX_MSIZE, MIN_MSIZE, NO_FID, NO_TAG, VERSION_CLOISTER, VERSION_PLAIN};
 
 /// The largest message that a client offers: a batch of directory entries, or a plain read, of nearly 64 KiB.
@@ -124,6 +125,14 @@ impl Client {
         let request = Tattach { fid: fid.0, afid: NO_FID, uname: b"", aname, n_uname: uid };
         self.call_for_fid(&request, fid)?;
         Ok(fid)
+    }
+
+    /// Asks the server to run on this processor.
+    pub fn run_on(&mut self, processor: u32) -> Result<(), ClientError> {
+        if self.has_extensions {
+            self.call(&TrunOn { processor })?;
+        }
+        Ok(())
     }
 
     /// Gives a second fid for the file of `fid`.

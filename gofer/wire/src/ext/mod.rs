@@ -11,6 +11,7 @@ pub mod open_fd;
 pub mod readdir_attr;
 pub mod removexattr;
 pub mod rename2;
+pub mod run_on;
 pub mod setxattr;
 pub mod statx;
 pub mod syncfs;
