@@ -1,9 +1,10 @@
 //! The program that every stub process runs: one page of code and one page of scratch memory.
 //!
 //! The code is a handful of routines. The first waits to be seized; the next are what the platform has a *helper*
-//! run: each ends in a breakpoint, by which the platform knows that it is done. Results are taken from the helper's
-//! registers, which belong to it alone, and never from memory, which guest code shares and can write. The last two
-//! are what guest threads of the [`systrap`](crate::systrap) platform run.
+//! run: each ends in a breakpoint, by which the platform knows that it is done, or in an answer to a command (see
+//! [`commands`](crate::systrap)). Results are taken from the helper's registers, which belong to it alone, and never
+//! from memory, which guest code shares and can write. The last two are what guest threads of the
+//! [`systrap`](crate::systrap) platform run.
 //!
 //! Guest code can jump into this page too. That gives it nothing: what a guest thread runs is always under
 //! `PTRACE_SYSEMU`, or behind a filter that lets it do what any guest thread may.
@@ -28,23 +29,25 @@ const CODE_OFFSET: usize = 0x100;
 std::arch::global_asm!(
     ".pushsection .rodata.cloister_stub, \"a\", @progbits",
     ".hidden cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".hidden cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
+    ".hidden cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
     ".hidden cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
     ".globl cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".globl cloister_stub_compare_exchange, cloister_stub_thread, cloister_stub_handler",
+    ".globl cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
     ".globl cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
     // The entry point: pause(2) until the platform seizes the process and sets other registers.
     "cloister_stub_start:",
     "2: mov eax, 34",
     "   syscall",
     "   jmp 2b",
-    // Any system call.
+    // Any system call. Here and below, rsp is 0, or points to the page of commands.
     "cloister_stub_call:",
     "   syscall",
+    "   test rsp, rsp",
+    "   jnz 4f",
     "   int3",
     // Takes a descriptor from the socket, which is descriptor 0, as descriptor 1, the lowest free one; maps it at
     // r12, length r13, protection r14, flags r15, offset rbx; closes it. rsi points to the scratch page, where the
-    // msghdr is built. Returns in rbp what recvmsg(2) returned, in rax what mmap(2) did.
+    // msghdr is built. Returns in rax what mmap(2) did, or EIO if it got no descriptor.
     "cloister_stub_map_file:",
     "   xor eax, eax",
     "   mov [rsi], rax",      // msg_name
@@ -77,11 +80,53 @@ std::arch::global_asm!(
     "   mov eax, 3",
     "   syscall",
     "   mov rax, r12",
+    "   cmp rbp, 1",
+    "   je 2f",
+    "   mov rax, -5",
+    "2: test rsp, rsp",
+    "   jnz 4f",
     "   int3",
     // If the word at rdi is eax, replaces it by edx; returns in eax what was there.
     "cloister_stub_compare_exchange:",
     "   lock cmpxchg [rdi], edx",
+    "   test rsp, rsp",
+    "   jnz 4f",
     "   int3",
+    // Where a helper of systrap waits for commands: rsp is their page, ebp the number of the last one. The position of
+    // descriptor 2, which only helpers have, is the answer: its number, and the low half of rax.
+    "cloister_stub_serve:",
+    "2: cmp [rsp], ebp",
+    "   jne 3f",
+    "   mov rdi, rsp",
+    "   xor esi, esi", // FUTEX_WAIT
+    "   mov edx, ebp",
+    "   xor r10d, r10d",
+    "   mov eax, 202", // futex
+    "   syscall",
+    "   jmp 2b",
+    "3: mov rax, [rsp + {COMMAND} + 1 * 8]",
+    "   mov rdi, [rsp + {COMMAND} + 2 * 8]",
+    "   mov rsi, [rsp + {COMMAND} + 3 * 8]",
+    "   mov rdx, [rsp + {COMMAND} + 4 * 8]",
+    "   mov r10, [rsp + {COMMAND} + 5 * 8]",
+    "   mov r8, [rsp + {COMMAND} + 6 * 8]",
+    "   mov r9, [rsp + {COMMAND} + 7 * 8]",
+    "   mov r12, [rsp + {COMMAND} + 8 * 8]",
+    "   mov r13, [rsp + {COMMAND} + 9 * 8]",
+    "   mov r14, [rsp + {COMMAND} + 10 * 8]",
+    "   mov r15, [rsp + {COMMAND} + 11 * 8]",
+    "   mov rbx, [rsp + {COMMAND} + 12 * 8]",
+    "   jmp qword ptr [rsp + {COMMAND}]",
+    "4: mov ebp, [rsp]", // there is no other command before the answer to this one
+    "   mov esi, ebp",
+    "   shl rsi, 32",
+    "   mov eax, eax",
+    "   or rsi, rax",
+    "   mov edi, 2",
+    "   xor edx, edx", // SEEK_SET
+    "   mov eax, 8",   // lseek
+    "   syscall",
+    "   jmp 2b",
     // Where a guest thread of systrap begins: rbx is its slot, rbp its `sock_fprog`. It is on its own from here on.
     "cloister_stub_thread:",
     "   lea rdi, [rbx + {ALTERNATE_STACK}]",
@@ -90,6 +135,9 @@ std::arch::global_asm!(
     "   syscall",
     "   xor edi, edi",
     "   mov eax, 3", // close: the helpers' socket
+    "   syscall",
+    "   mov edi, 2",
+    "   mov eax, 3", // and where they answer
     "   syscall",
     "   mov edi, 1", // PR_SET_PDEATHSIG
     "   mov esi, 9",
@@ -195,6 +243,9 @@ std::arch::global_asm!(
     "   je 12f",
     "   cmp eax, {UNFOLD}",
     "   je 8f",
+    "   mov edx, {TRAPPED}",
+    "   cmp eax, {HELP}",
+    "   je 11f",
     "   mov edx, {ASLEEP}",
     "   lock cmpxchg [rbx], edx",
     "   jnz 5b",
@@ -251,6 +302,17 @@ std::arch::global_asm!(
     "   mov eax, 15", // rt_sigreturn
     "   syscall",
     "   ud2",
+    // Wakes the helper, here where the memory is that it is to change, and lets it go first.
+    "11: lock cmpxchg [rbx], edx",
+    "   jnz 5b",
+    "   mov rdi, [rbx + {COMMANDS}]",
+    "   mov esi, 1", // FUTEX_WAKE
+    "   mov edx, 1",
+    "   mov eax, 202", // futex
+    "   syscall",
+    "   mov eax, 24", // sched_yield
+    "   syscall",
+    "   jmp 3b",
     "cloister_stub_name:",
     "   .asciz \"cloister-stub\"",
     "cloister_stub_end:",
@@ -278,6 +340,9 @@ std::arch::global_asm!(
     MARKED = const slot::MARKED,
     SAVED = const slot::SAVED,
     SAVED_END = const slot::SAVED_END,
+    HELP = const slot::HELP,
+    COMMANDS = const slot::COMMANDS,
+    COMMAND = const slot::COMMAND,
 );
 
 unsafe extern "C" {
@@ -289,6 +354,8 @@ unsafe extern "C" {
     static MAP_FILE: u8;
     #[link_name = "cloister_stub_compare_exchange"]
     static COMPARE_EXCHANGE: u8;
+    #[link_name = "cloister_stub_serve"]
+    static SERVE: u8;
     #[link_name = "cloister_stub_thread"]
     static THREAD: u8;
     #[link_name = "cloister_stub_handler"]
@@ -327,6 +394,8 @@ pub(crate) struct Layout {
     pub(crate) map_file: Routine,
     /// The routine that compares and exchanges.
     pub(crate) compare_exchange: Routine,
+    /// Where helpers of systrap wait for commands.
+    pub(crate) serve: u64,
     /// Where guest threads of systrap begin.
     pub(crate) thread: u64,
     /// Their handler of signals.
@@ -343,6 +412,8 @@ pub(crate) struct Layout {
     pub(crate) filter: u64,
     /// The page by which guest threads of systrap wake the kernel.
     pub(crate) doorbell: u64,
+    /// The page of commands to a helper of systrap.
+    pub(crate) commands: u64,
     /// Where the slots of guest threads of systrap are.
     pub(crate) slots: u64,
 }
@@ -358,7 +429,8 @@ impl Layout {
             scratch: code + PAGE,
             call: Routine { start: at(&raw const CALL), end: at(&raw const MAP_FILE) },
             map_file: Routine { start: at(&raw const MAP_FILE), end: at(&raw const COMPARE_EXCHANGE) },
-            compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const THREAD) },
+            compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const SERVE) },
+            serve: at(&raw const SERVE),
             thread: at(&raw const THREAD),
             handler: at(&raw const HANDLER),
             call_site: at(&raw const CALL_SITE),
@@ -367,7 +439,8 @@ impl Layout {
             name: at(&raw const NAME),
             filter: at(&raw const END).next_multiple_of(8),
             doorbell: code + 2 * PAGE,
-            slots: (code + 3 * PAGE).next_multiple_of(slot::BYTES as u64),
+            commands: code + 3 * PAGE,
+            slots: (code + 4 * PAGE).next_multiple_of(slot::BYTES as u64),
         }
     }
 }

@@ -15,7 +15,8 @@
 //! # Processes
 //!
 //! An address space is a *helper*: a process that never runs guest code and stays in a ptrace stop, except for a
-//! moment when the platform has it make a system call on the memory that it holds. A guest thread is a process that
+//! moment when the platform has it make a system call on the memory that it holds (on systrap it can wait for commands
+//! instead). A guest thread is a process that
 //! shares all with the helper (`CLONE_VM`, …) and always runs under `PTRACE_SYSEMU`. All are children and
 //! tracees of the host thread that made the platform, and die with it (`PTRACE_O_EXITKILL`).
 //!
@@ -43,6 +44,7 @@ pub(crate) mod tables;
 pub(crate) mod thread;
 pub(crate) mod tracer;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use cloister_abi::Errno;
@@ -72,6 +74,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) thread_calls: &'a [filter::Allowed<'a>],
     /// The filter of guest threads, beside that of the helpers.
     pub(crate) thread_filter: Option<Vec<libc::sock_filter>>,
+    /// What only helpers are to have as descriptor 2.
+    pub(crate) answers: Option<BorrowedFd<'a>>,
 }
 
 impl Stubs {
@@ -88,7 +92,7 @@ impl Stubs {
         let helpers_filter = filter::build(setup.thread_calls).map_err(to_io)?;
         let thread_filter = image::second_filter(&layout, helpers_filter.len());
         let filters: Vec<_> = std::iter::once(helpers_filter).chain(setup.thread_filter).collect();
-        let started = start::start(&image::build(&layout, &filters))?;
+        let started = start::start(&image::build(&layout, &filters), setup.answers)?;
         let helper = started.pid;
         let tracer = Arc::new(Tracer::new(layout, started)?);
         let made = threads(&tracer, thread_filter).and_then(|threads| {
@@ -136,7 +140,7 @@ impl Platform {
     ///
     /// The host's: `EPERM` where ptrace is forbidden, `EACCES` where memory files can't be executed.
     pub fn new() -> std::io::Result<Self> {
-        let setup = Setup { thread_calls: &[], thread_filter: None };
+        let setup = Setup { thread_calls: &[], thread_filter: None, answers: None };
         let threads = |tracer: &Arc<Tracer>, _| -> std::io::Result<Arc<dyn Threads>> {
             Ok(Arc::new(TracedThreads(Arc::clone(tracer))))
         };

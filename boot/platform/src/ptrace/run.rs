@@ -157,7 +157,7 @@ impl Tracer {
         let registers =
             Registers { rdi: address, rax: current.into(), rdx: new.into(), ..Registers::start_at(0, 0) };
         let ended = self.run_routine(helper, self.layout.compare_exchange, &registers)?;
-        Ok(u32::try_from(ended.rax & u64::from(u32::MAX)).unwrap_or_default())
+        Ok(u32::try_from(ended & u64::from(u32::MAX)).unwrap_or_default())
     }
 }
 

@@ -80,6 +80,12 @@ impl Space {
         self.tracer.runs_without_calls(self.helper, registers, end)
     }
 
+    /// Writes a word, also where the address space can only read.
+    pub(crate) fn poke(&self, address: u64, word: u64) -> Result<(), Errno> {
+        self.tracer.stop(self.helper)?;
+        sys::poke(self.helper, address, word)
+    }
+
     /// Has the helper map a file over whatever is at `range`, which may be the platform's.
     pub(crate) fn map_file(
         &self,

@@ -31,12 +31,13 @@ pub(super) struct Started {
     pub(super) receiver: OwnedFd,
 }
 
-/// Starts a process that runs `image`, holds no memory of this process, and no descriptor but its end of a socket.
+/// Starts a process that runs `image`, holds no memory of this process, and no descriptor but its end of a socket, and
+/// `answers` as descriptor 2.
 ///
 /// # Errors
 ///
 /// The host's, from making the process or from what it does until it runs the image.
-pub(super) fn start(image: &[u8]) -> io::Result<Started> {
+pub(super) fn start(image: &[u8], answers: Option<BorrowedFd<'_>>) -> io::Result<Started> {
     let file = image_file(image)?;
     let (sender, receiver) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -47,7 +48,10 @@ pub(super) fn start(image: &[u8]) -> io::Result<Started> {
     // returns.
     let pid = match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error()),
-        0 => run_child(file.as_raw_fd(), receiver.as_raw_fd(), child_failure.as_raw_fd()),
+        0 => {
+            let answers = answers.map(|answers| answers.as_raw_fd());
+            run_child(file.as_raw_fd(), receiver.as_raw_fd(), answers, child_failure.as_raw_fd())
+        }
         pid => pid,
     };
     drop(child_failure);
@@ -74,10 +78,10 @@ fn image_file(image: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// What the child does. Plain system calls only: another thread may have held any lock at the time of the fork.
-fn run_child(file: RawFd, receiver: RawFd, failure: RawFd) -> ! {
+fn run_child(file: RawFd, receiver: RawFd, answers: Option<RawFd>, failure: RawFd) -> ! {
     // SAFETY: only system calls, on descriptors of this process' own.
     unsafe {
-        execute_image(file, receiver);
+        execute_image(file, receiver, answers);
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0).to_ne_bytes();
         libc::write(failure, errno.as_ptr().cast(), errno.len());
         libc::_exit(1)
@@ -89,20 +93,25 @@ fn run_child(file: RawFd, receiver: RawFd, failure: RawFd) -> ! {
 /// # Safety
 ///
 /// Only in a child that has nothing else to do: changes all descriptors.
-unsafe fn execute_image(file: RawFd, receiver: RawFd) {
+unsafe fn execute_image(file: RawFd, receiver: RawFd, answers: Option<RawFd>) {
     const EMPTY: &CStr = c"";
     let end = [std::ptr::null::<libc::c_char>()];
     // SAFETY: system calls on integers, and on pointers to locals that outlive them.
     unsafe {
-        // Out of the way of descriptor 0.
+        // Out of the way of descriptors 0 and 2.
         let file = libc::fcntl(file, libc::F_DUPFD_CLOEXEC, 3);
-        if file == -1 || libc::dup2(receiver, 0) == -1 {
+        let answers = answers.map(|answers| libc::fcntl(answers, libc::F_DUPFD_CLOEXEC, 3));
+        if file == -1 || answers == Some(-1) || libc::dup2(receiver, 0) == -1 {
             return;
         }
         if receiver == 0 && libc::fcntl(0, libc::F_SETFD, 0) == -1 {
             return;
         }
         if libc::close_range(1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) == -1 {
+            return;
+        }
+        // In place of standard error, which this process has no use for.
+        if answers.is_some_and(|answers| libc::dup2(answers, 2) == -1) {
             return;
         }
         // Out of the reach of a terminal's signals.

@@ -65,15 +65,36 @@ impl Request {
     }
 }
 
+/// A helper of a living address space.
+#[derive(Clone, Copy, Debug)]
+struct Helper {
+    /// Where it was placed.
+    place: Place,
+    service: Service,
+}
+
+/// How a helper is told what to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Service {
+    /// By ptrace stops. It was told so often since its address space had threads.
+    Stopped(u32),
+    /// By the page of commands of a slot, at which it looks.
+    Serves(usize),
+    /// As before, when it is told to look there: it is stopped.
+    Paused(usize),
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     /// The guest threads that were not ended.
     threads: HashMap<Pid, Entry>,
     /// How many of them run.
     running: usize,
-    /// The helpers of living address spaces, and where they were placed.
-    helpers: HashMap<Pid, Place>,
+    /// The helpers of living address spaces.
+    helpers: HashMap<Pid, Helper>,
     pub(crate) placement: Placement,
+    /// Where helpers are that wait for commands.
+    pub(crate) apart: Placement,
     /// Processes that were killed and will be reaped.
     dying: HashSet<Pid>,
     /// Stops that came up while another process was waited for.
@@ -88,20 +109,41 @@ pub(crate) struct Tables {
 impl Tables {
     /// Takes the first helper into new tables.
     pub(crate) fn new(helper: Pid) -> Self {
-        Self { helpers: HashMap::from([(helper, Place::Anywhere)]), ..Self::default() }
+        let first = Helper { place: Place::Anywhere, service: Service::Stopped(0) };
+        Self { helpers: HashMap::from([(helper, first)]), ..Self::default() }
     }
 
     /// Brings a helper home, if its address space lives.
     pub(crate) fn bring_helper_home(&mut self, helper: Pid) -> Option<()> {
-        let place = self.helpers.get_mut(&helper)?;
+        let Helper { place, .. } = self.helpers.get_mut(&helper)?;
         self.placement.bring_home(helper, place);
         Some(())
     }
 
+    /// Brings a helper to where guest threads are, if its address space lives.
+    pub(crate) fn take_helper_apart(&mut self, helper: Pid) {
+        if let Some(Helper { place, .. }) = self.helpers.get_mut(&helper) {
+            self.apart.bring_home(helper, place);
+        }
+    }
+
+    /// Returns how a helper is told what to do.
+    pub(crate) fn service(&mut self, helper: Pid) -> Option<&mut Service> {
+        self.helpers.get_mut(&helper).map(|helper| &mut helper.service)
+    }
+
+    /// Returns whether `pid` is a helper that looks for commands.
+    pub(crate) fn is_serving(&self, pid: Pid) -> bool {
+        self.helpers.get(&pid).is_some_and(|helper| matches!(helper.service, Service::Serves(_)))
+    }
+
+    fn place_of(&self, helper: Pid) -> Place {
+        self.helpers.get(&helper).map_or(Place::Anywhere, |helper| helper.place)
+    }
+
     /// Takes `helper`, which `of` made, into the tables.
     pub(crate) fn add_helper(&mut self, helper: Pid, of: Pid) {
-        let place = self.helpers.get(&of).copied().unwrap_or(Place::Anywhere);
-        self.helpers.insert(helper, place);
+        self.helpers.insert(helper, Helper { place: self.place_of(of), service: Service::Stopped(0) });
     }
 
     /// Kills a helper, and thereby its address space if no thread is left in it but such as rest.
@@ -184,8 +226,7 @@ impl Tables {
 
     /// Takes a guest thread into the tables, stopped, as its helper made it.
     pub(crate) fn add_thread(&mut self, pid: Pid, handler: Arc<dyn TrapHandler>, space: Arc<Space>) {
-        let place = self.helpers.get(&space.helper()).copied().unwrap_or(Place::Anywhere);
-        let habit = Habit::new(place);
+        let habit = Habit::new(self.place_of(space.helper()));
         let entry = Entry { handler, space, is_running: false, habit, is_interrupt_wanted: false };
         self.threads.insert(pid, entry);
     }

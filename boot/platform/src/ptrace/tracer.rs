@@ -1,6 +1,7 @@
 //! The one host thread that traces all stub processes, and how it has helpers do things.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::thread::ThreadId;
 
 use cloister_abi::{Errno, Registers, errno};
@@ -12,7 +13,8 @@ use rustix::process::Pid;
 use super::image::{Layout, Routine};
 use super::start::{self, Started};
 use super::sys::{self, Status, Wait};
-use super::tables::{Entry, Request, Stop, Tables};
+use super::tables::{Entry, Request, Service, Stop, Tables};
+use crate::systrap::Commands;
 
 /// What all objects of the platform share.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Tracer {
     receiver: OwnedFd,
     wake: OwnedFd,
     tables: Lock<Tables, { class::PLATFORM }>,
+    /// How helpers that need not be stopped are told what to do.
+    commands: OnceLock<Commands>,
 }
 
 impl Tracer {
@@ -38,6 +42,7 @@ impl Tracer {
             receiver,
             wake: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             tables: Lock::new(Tables::new(pid)),
+            commands: OnceLock::new(),
         };
         let stopped =
             sys::seize(pid).and_then(|()| sys::interrupt(pid)).and_then(|()| tracer.await_stop(pid));
@@ -46,6 +51,12 @@ impl Tracer {
             return Err(to_io(error));
         }
         Ok(tracer)
+    }
+
+    /// Lets helpers take commands that their address spaces have threads for.
+    pub(crate) fn set_commands(&self, commands: Commands) {
+        // Done once, by the platform that makes the tracer.
+        let _ = self.commands.set(commands);
     }
 
     /// Returns whether the calling host thread is the tracer.
@@ -121,7 +132,8 @@ impl Tracer {
         }
     }
 
-    /// Has a helper run `routine` with `registers`, of which `rip` is set here. Returns what it ends with.
+    /// Has a helper run `routine` with `registers`, of which `rip` is set here. Returns what it ends with in `rax`, of
+    /// which the low half may be all that counts: the high half is then its sign.
     ///
     /// # Errors
     ///
@@ -132,9 +144,42 @@ impl Tracer {
         helper: Pid,
         routine: Routine,
         registers: &Registers,
-    ) -> Result<Registers, Errno> {
+    ) -> Result<u64, Errno> {
         if !self.is_home() {
             return Err(errno::EDEADLK);
+        }
+        self.run_as(self.server(helper), helper, routine, registers)
+    }
+
+    /// Returns the slot whose page a helper looks at for commands. It may begin to, for which files are sent.
+    fn server(&self, helper: Pid) -> Option<usize> {
+        self.commands.get()?.server(self, helper)
+    }
+
+    /// Stops a helper, if it looks for commands, for requests that only stopped processes take.
+    pub(crate) fn stop(&self, helper: Pid) -> Result<(), Errno> {
+        if !self.is_home() {
+            return Err(errno::EDEADLK);
+        }
+        let service = *self.tables().service(helper).ok_or(errno::ESRCH)?;
+        if let Service::Serves(slot) = service {
+            sys::interrupt(helper)?;
+            self.await_stop(helper)?;
+            *self.tables().service(helper).ok_or(errno::ESRCH)? = Service::Paused(slot);
+        }
+        Ok(())
+    }
+
+    /// Has a helper run `routine`, as [`Tracer::run_routine`], which looks at the page of a slot, or is stopped.
+    fn run_as(
+        &self,
+        server: Option<usize>,
+        helper: Pid,
+        routine: Routine,
+        registers: &Registers,
+    ) -> Result<u64, Errno> {
+        if let (Some(slot), Some(commands)) = (server, self.commands.get()) {
+            return commands.run(self, helper, slot, routine, registers);
         }
         self.tables().bring_helper_home(helper).ok_or(errno::ESRCH)?;
         sys::set_registers(helper, &Registers { rip: routine.start, ..*registers })?;
@@ -145,7 +190,7 @@ impl Tracer {
                 (0, libc::SIGTRAP) => {
                     let registers = sys::registers(helper)?;
                     if registers.rip == routine.end {
-                        return Ok(registers);
+                        return Ok(registers.rax);
                     }
                 }
                 (0, libc::SIGSEGV | libc::SIGBUS) => return Err(errno::EFAULT),
@@ -174,7 +219,7 @@ impl Tracer {
         let [rdi, rsi, rdx, r10, r8, r9] = arguments;
         let registers =
             Registers { rax: number.cast_unsigned(), rdi, rsi, rdx, r10, r8, r9, ..helper_registers() };
-        result_of(self.run_routine(helper, self.layout.call, &registers)?.rax)
+        result_of(self.run_routine(helper, self.layout.call, &registers)?)
     }
 
     /// Has a helper map a file; `arguments` are those of `mmap(2)` without the descriptor.
@@ -189,17 +234,13 @@ impl Tracer {
         }
         let [r12, r13, r14, r15, rbx] = arguments;
         let registers = Registers { rsi: self.layout.scratch, r12, r13, r14, r15, rbx, ..helper_registers() };
+        let server = self.server(helper);
         start::send_descriptor(self.sender.as_fd(), file)?;
-        let ended = self.run_routine(helper, self.layout.map_file, &registers);
-        match ended {
-            Ok(ended) if ended.rbp == 1 => result_of(ended.rax),
-            other => {
-                // Guest code that writes to the scratch page at the wrong moment can spoil the helper's recvmsg.
-                // The message must not stay for the next helper, which would map the wrong file.
-                let _ = rustix::net::recv(&self.receiver, &mut [0_u8; 1], RecvFlags::DONTWAIT);
-                Err(other.err().unwrap_or(errno::EIO))
-            }
-        }
+        self.run_as(server, helper, self.layout.map_file, &registers).and_then(result_of).inspect_err(|_| {
+            // Guest code that writes to the scratch page at the wrong moment can spoil the helper's recvmsg.
+            // The message must not stay for the next helper, which would map the wrong file.
+            let _ = rustix::net::recv(&self.receiver, &mut [0_u8; 1], RecvFlags::DONTWAIT);
+        })
     }
 
     /// Has a helper make a process by `clone(2)` with `flags`; returns when it is stopped.

@@ -182,7 +182,7 @@ pub(super) fn make_table(space: &Space, call_site: u64) -> Result<(), Errno> {
     let size = TABLE.end - TABLE.start;
     let arguments = [TABLE.start, size, protection.into(), flags.cast_unsigned().into(), u64::MAX, 0];
     space.call(libc::SYS_mmap, arguments)?;
-    sys::poke(space.helper(), TABLE.start, call_site)
+    space.poke(TABLE.start, call_site)
 }
 
 /// Takes note of a call that came by a signal, and patches its site if it is worth it and `is_quiet`: no other thread
@@ -221,7 +221,7 @@ fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Res
     let index = space.call_sites().take(call).ok_or(errno::ENOSPC)?;
     let entry = entry_address(index);
     for (number, word) in (0..).zip(call.entry(entry)) {
-        sys::poke(space.helper(), entry + number * 8, word)?;
+        space.poke(entry + number * 8, word)?;
     }
     write_site(space, bytes[0], start, jump(entry))?;
     Arc::make_mut(&mut space.call_sites().patched).sites.insert(after, index);
@@ -231,7 +231,7 @@ fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Res
 /// Puts instructions in the place of a site.
 fn write_site(space: &Space, before: u8, start: u64, site: Site) -> Result<(), Errno> {
     let [a, b, c, d, e, f, g] = site;
-    sys::poke(space.helper(), start - 1, u64::from_le_bytes([before, a, b, c, d, e, f, g]))
+    space.poke(start - 1, u64::from_le_bytes([before, a, b, c, d, e, f, g]))
 }
 
 /// Returns where a thread goes on whose `SIGILL` at `rip` stands for a system call: it came to the second half of a

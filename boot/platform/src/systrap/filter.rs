@@ -1,5 +1,5 @@
 //! The seccomp filter of guest threads: every system call is a trap, except the few by which the stub's handler waits,
-//! wakes the kernel and returns, and those only from the stub's own code.
+//! lets others run, wakes the kernel and returns, and those only from the stub's own code.
 //!
 //! Guest code that jumps there can make them too. It can then wait for and wake words in its own memory, set its own
 //! registers, and wake the kernel, which it can do by any system call.
@@ -39,7 +39,7 @@ pub(super) fn build(code: &Range<u64>, process: Pid, thread: Pid) -> Vec<sock_fi
     program.push(load(POINTER));
     program.push(instruction(BPF_JMP | BPF_JGE | BPF_K, 0, 1, low(code.end)));
     program.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP));
-    for call in [libc::SYS_futex, libc::SYS_rt_sigreturn] {
+    for call in [libc::SYS_futex, libc::SYS_rt_sigreturn, libc::SYS_sched_yield] {
         program.push(load(NUMBER));
         program.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, number(call)));
         program.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW));

@@ -7,6 +7,7 @@
 //! | `call_sites` | system calls that are jumps instead of signals |
 //! | `copy` | the guest's memory, copied by its own threads |
 //! | `owners` | who has which slot |
+//! | `commands` | how helpers are told what to do while they run |
 //! | `threads` | guest threads: made, stopped, resumed, ended |
 //! | `run` | the loop: when to look, and when to sleep |
 //!
@@ -29,6 +30,7 @@
 //! each word. Slots of other address spaces are not mapped. Guest threads hold no descriptors.
 
 pub(crate) mod call_sites;
+mod commands;
 mod copy;
 mod filter;
 #[cfg(any(test, fuzzing))]
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use cloister_abi::Errno;
 use zerocopy::IntoBytes;
 
+pub(crate) use self::commands::Commands;
 pub(crate) use self::owners::Owners;
 use self::slot::Slots;
 use self::threads::GuestThreads;
@@ -105,25 +108,36 @@ impl Platform {
         let layout = ptrace::random_layout()?;
         let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
         let number = |pid: rustix::process::Pid| u64::from(pid.as_raw_pid().cast_unsigned());
-        let thread_calls: [ptrace::filter::Allowed<'_>; 8] = [
+        let thread_calls: [ptrace::filter::Allowed<'_>; 11] = [
             (libc::SYS_clone, &[(0, ptrace::filter::CLONE_UNTRACED_FLAGS)]),
             (libc::SYS_sigaltstack, &[]),
             (libc::SYS_close, &[(0, 0)]),
+            (libc::SYS_close, &[(0, 2)]),
             (libc::SYS_prctl, &[(0, libc::PR_SET_PDEATHSIG as u64), (1, libc::SIGKILL as u64)]),
             (libc::SYS_seccomp, &[(0, libc::SECCOMP_SET_MODE_FILTER.into()), (1, 0)]),
             (libc::SYS_futex, &[]),
             (libc::SYS_rt_sigreturn, &[]),
+            (libc::SYS_sched_yield, &[]),
+            // The answers of helpers.
+            (libc::SYS_lseek, &[(0, 2), (2, libc::SEEK_SET as u64)]),
             (libc::SYS_tgkill, &[(0, number(process)), (1, number(thread)), (2, libc::SIGCHLD as u64)]),
         ];
         let thread_filter = filter::build(&(layout.code..layout.code + PAGE), process, thread);
-        let setup = Setup { thread_calls: &thread_calls, thread_filter: Some(thread_filter) };
-        let slots = Slots::new(layout.slots, most)?;
+        let slots = Arc::new(Slots::new(layout.slots, most)?);
+        let commands = Commands::new(Arc::clone(&slots))?;
+        let answers = rustix::io::fcntl_dupfd_cloexec(commands.answers(), 0)?;
+        let setup = Setup {
+            thread_calls: &thread_calls,
+            thread_filter: Some(thread_filter),
+            answers: Some(answers.as_fd()),
+        };
         slots.set_waker(process, thread);
         let mut made = None;
         let stubs = Stubs::start(
             layout,
             setup,
             |tracer, filter| {
+                tracer.set_commands(commands);
                 let threads = Arc::new(GuestThreads::new(Arc::clone(tracer), slots, filter, patching));
                 made = Some(Arc::clone(&threads));
                 Ok(threads as Arc<dyn Threads>)

@@ -89,6 +89,11 @@ impl Owners {
         }
     }
 
+    /// Returns the slots of an address space, if it has threads.
+    pub(super) fn slots_of(&self, helper: Pid) -> &[usize] {
+        self.spaces.get(&helper).filter(|space| space.threads > 0).map_or(&[], |space| &space.all)
+    }
+
     /// Takes note that `thread` uses a slot that was taken.
     pub(super) fn assign(&mut self, slot: usize, helper: Pid, thread: Pid) {
         self.spaces.entry(helper).or_default().threads += 1;

@@ -20,6 +20,7 @@ use rustix::process::Pid;
 use rustix::thread::futex;
 
 use crate::FpuState;
+use crate::ptrace::image::Layout;
 
 /// The size of a slot: room for the registers of every processor, of which only the pages that are used take memory.
 pub(crate) const BYTES: usize = 32 << 10;
@@ -50,6 +51,8 @@ pub(crate) const COPY_FROM: usize = 96;
 pub(crate) const COPY_TO: usize = 104;
 /// See [`COPY_FROM`].
 pub(crate) const COPY_BYTES: usize = 112;
+/// Where the page of commands is in the thread's memory.
+pub(crate) const COMMANDS: usize = 120;
 /// The registers of a thread at a patched call site, in the order of `struct sigcontext`.
 pub(crate) const SAVED: usize = 128;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
@@ -82,6 +85,16 @@ pub(crate) const COPYING: u32 = 6;
 
 /// How many words are at [`SAVED`].
 const SAVED_WORDS: usize = 18;
+
+/// State: it waits for the answer, spinning, and is to wake its address space' helper first.
+pub(crate) const HELP: u32 = 7;
+
+/// Where a command is in its page; its number is before.
+pub(crate) const COMMAND: usize = 8;
+/// How many words it is long.
+pub(super) const COMMAND_WORDS: usize = 13;
+/// The size of a page of commands.
+pub(super) const COMMANDS_BYTES: usize = 4096;
 
 /// `FP_XSTATE_MAGIC1`: marks a frame with more than the legacy registers.
 pub(super) const XSTATE_MAGIC: u32 = 0x4650_5853;
@@ -143,7 +156,7 @@ impl Slots {
     /// Makes `count` of them, at most [`MOST`], to be mapped from `base` on.
     pub(super) fn new(base: u64, count: usize) -> std::io::Result<Self> {
         let count = count.min(MOST);
-        let bytes = Self::HEAD + count * BYTES;
+        let bytes = Self::HEAD + count * (BYTES + COMMANDS_BYTES);
         let file = rustix::fs::memfd_create("cloister-slots", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&file, bytes as u64)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -164,6 +177,23 @@ impl Slots {
         (Self::HEAD + slot * BYTES) as u64
     }
 
+    /// Returns where the pages of commands are in the file, one for each slot.
+    fn commands_start(&self) -> usize {
+        Self::HEAD + self.count * BYTES
+    }
+
+    /// Returns where the page of commands that belongs to a slot is in the file.
+    pub(super) fn commands_offset(&self, slot: usize) -> u64 {
+        (self.commands_start() + slot * COMMANDS_BYTES) as u64
+    }
+
+    /// Returns the words of the page of commands that belongs to a slot, the first of which is a number.
+    pub(super) fn commands(&self, slot: usize) -> Option<(&AtomicU32, &[AtomicU64])> {
+        let first = (self.commands_start() + slot * COMMANDS_BYTES) / 8;
+        let (number, command) = self.words().get(first..first + COMMANDS_BYTES / 8)?.split_first()?;
+        Some((Self::half(number), command))
+    }
+
     /// Returns where a slot is in the memory of its thread.
     pub(super) fn address(&self, slot: usize) -> u64 {
         self.base + (slot * BYTES) as u64
@@ -176,7 +206,7 @@ impl Slots {
 
     /// Returns the size of the file, and of its mapping.
     fn bytes(&self) -> usize {
-        Self::HEAD + self.count * BYTES
+        self.commands_start() + self.count * COMMANDS_BYTES
     }
 
     fn words(&self) -> &[AtomicU64] {
@@ -233,7 +263,7 @@ impl Slots {
     }
 
     /// Prepares a slot for a new thread.
-    pub(super) fn prepare(&self, slot: usize, doorbell: u64) {
+    pub(super) fn prepare(&self, slot: usize, layout: &Layout) {
         let words = self.slot(slot);
         let set = |offset: usize, value: u64| {
             if let Some(word) = words.get(offset / 8) {
@@ -241,7 +271,8 @@ impl Slots {
             }
         };
         set(CONTEXT, 0);
-        set(DOORBELL, doorbell);
+        set(DOORBELL, layout.doorbell);
+        set(COMMANDS, layout.commands);
         set(ALTERNATE_STACK, self.address(slot) + STACK as u64);
         set(ALTERNATE_STACK + 8, 0); // ss_flags
         set(ALTERNATE_STACK + 16, STACK_BYTES as u64);
@@ -255,6 +286,12 @@ impl Slots {
 
     /// Forgets what is in a slot that is not mapped anywhere.
     pub(super) fn clear(&self, slot: usize) -> Result<(), Errno> {
+        if let Some((number, command)) = self.commands(slot)
+            && number.load(Ordering::Relaxed) != 0
+        {
+            number.store(0, Ordering::Relaxed);
+            command.iter().take(COMMAND_WORDS).for_each(|word| word.store(0, Ordering::Relaxed));
+        }
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         rustix::fs::fallocate(&self.file, flags, Self::offset(slot), BYTES as u64)
             .map_err(|error| Errno::from_raw(error.raw_os_error()))
@@ -270,6 +307,13 @@ impl Slots {
         if let Some(state) = self.state(slot) {
             let _ = state.compare_exchange(TRAPPED, PARKED, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Has a trapped thread that spins wake its helper. Returns whether it spins.
+    pub(super) fn ask_for_help(&self, slot: usize) -> bool {
+        self.state(slot).is_some_and(|state| {
+            state.compare_exchange(TRAPPED, HELP, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// Lets a trapped thread go on with what its frame says.

@@ -33,6 +33,8 @@ const INTERRUPTS: u32 = 4;
 /// How long a thread at a call site has to come with a frame, before it is killed: nothing but guest code of its address
 /// space can keep it from that.
 const UNFOLD_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for one that has ended, to be another: making a new one takes little longer.
+const REST_PATIENCE: Duration = Duration::from_micros(50);
 /// `SYS_SECCOMP`: the `si_code` of a `SIGSYS` by a filter.
 const SYS_SECCOMP: i32 = 1;
 /// Where the legacy `vsyscall` page is.
@@ -44,7 +46,7 @@ const SI_KERNEL: i32 = 0x80;
 #[derive(Debug)]
 pub(super) struct GuestThreads {
     tracer: Arc<Tracer>,
-    slots: Slots,
+    slots: Arc<Slots>,
     /// Where the filter of guest threads is in stub processes.
     filter: u64,
     patching: Patching,
@@ -128,7 +130,7 @@ impl Table {
 }
 
 impl GuestThreads {
-    pub(super) fn new(tracer: Arc<Tracer>, slots: Slots, filter: u64, patching: Patching) -> Self {
+    pub(super) fn new(tracer: Arc<Tracer>, slots: Arc<Slots>, filter: u64, patching: Patching) -> Self {
         Self {
             tracer,
             slots,
@@ -152,6 +154,7 @@ impl GuestThreads {
         let placement = {
             let mut tables = self.tracer.tables();
             tables.placement.settle();
+            tables.apart = tables.placement.apart();
             tables.placement.apart()
         };
         self.table().placement = placement;
@@ -365,7 +368,12 @@ impl GuestThreads {
 
     /// Takes note of processes that died. Returns whether any guest thread did.
     pub(super) fn reap(&self) -> bool {
-        while self.tracer.poll_stop().is_some() {}
+        while let Some(stop) = self.tracer.poll_stop() {
+            if self.tracer.tables().is_serving(stop.pid) {
+                // For a signal from somebody else, which is not delivered.
+                let _ = sys::continue_natively(stop.pid);
+            }
+        }
         let mut is_any = false;
         while let Some((pid, entry, signal)) = self.tracer.take_gone() {
             is_any = true;
@@ -393,8 +401,15 @@ impl GuestThreads {
 
     /// Ends a thread. If it is stopped its process rests, to be another.
     fn end(&self, pid: Pid) {
-        let state = self.forget(pid);
-        if let Some(State { slot, phase: Phase::Stopped(frame), habit, .. }) = state {
+        let Some(State { slot, phase, habit, .. }) = self.forget(pid) else {
+            return self.tracer.kill_thread(pid);
+        };
+        let frame = match phase {
+            Phase::Stopped(frame) => Some(frame),
+            Phase::Calls(_) => self.unfold(slot, REST_PATIENCE).ok(),
+            Phase::Begins { .. } | Phase::Runs => None,
+        };
+        if let Some(frame) = frame {
             let entry = {
                 let mut tables = self.tracer.tables();
                 let thread = Resting { pid, slot, frame, habit };
@@ -444,22 +459,34 @@ impl GuestThreads {
             Some(State { slot, phase: Phase::Calls(_), .. }) => *slot,
             _ => return Err(errno::ESRCH),
         };
+        let frame = self.unfold(slot, UNFOLD_PATIENCE).inspect_err(|error| {
+            if *error == errno::ESRCH {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        })?;
+        if let Some(state) = self.table().threads.get_mut(&pid) {
+            state.phase = Phase::Stopped(frame);
+        }
+        Ok((slot, frame))
+    }
+
+    /// Has a thread that is at a call site come with a frame.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it does not come soon enough, `EFAULT` if what comes makes no sense.
+    fn unfold(&self, slot: usize, patience: Duration) -> Result<Frame, Errno> {
         self.copier.clear();
         self.slots.unfold(slot);
         let asked = Instant::now();
         while !self.slots.is_unfolded(slot) {
-            if asked.elapsed() >= UNFOLD_PATIENCE {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            if asked.elapsed() >= patience {
                 return Err(errno::ESRCH);
             }
             // It may wait for this processor.
             rustix::thread::sched_yield();
         }
-        let frame = self.slots.report(slot)?.frame;
-        if let Some(state) = self.table().threads.get_mut(&pid) {
-            state.phase = Phase::Stopped(frame);
-        }
-        Ok((slot, frame))
+        Ok(self.slots.report(slot)?.frame)
     }
 
     /// Returns whether a thread has the answer to a call from a patched site, and was not back there yet.
@@ -514,7 +541,7 @@ impl GuestThreads {
         if !is_mapped {
             self.map_slot(space, slot)?;
         }
-        self.slots.prepare(slot, self.tracer.layout.doorbell);
+        self.slots.prepare(slot, &self.tracer.layout);
         Ok(slot)
     }
 

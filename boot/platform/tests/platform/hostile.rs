@@ -60,7 +60,7 @@ fn code_page(pid: i32) -> (u64, Vec<u8>) {
 }
 
 /// Waits until only `count` stub processes are left.
-fn wait_for_deaths(sandbox: &Sandbox, count: usize) {
+pub(crate) fn wait_for_deaths(sandbox: &Sandbox, count: usize) {
     for _ in 0..1000 {
         let _ = sandbox.trap_within(Duration::from_millis(10));
         if children().len() == count {

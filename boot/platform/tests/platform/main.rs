@@ -5,6 +5,7 @@
 #![expect(clippy::panic, reason = "as above")]
 
 mod call_sites;
+mod commands;
 mod common;
 mod contract;
 mod copy;

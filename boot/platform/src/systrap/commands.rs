@@ -1,0 +1,198 @@
+//! How helpers are told what to do without a ptrace stop.
+//!
+//! A stop and its answer are four context switches' worth of work for the host, and the helper runs where the kernel's
+//! thread is: the host then has to interrupt the processor on which the guest thread waits, for its view of memory to
+//! change. So a helper whose address space is changed more than once gets a page of commands, and a loop that carries
+//! them out. The thread that waits for the change wakes it on its own processor, and lets it go first; if that can't be
+//! or does not happen, the kernel wakes it.
+//!
+//! # Trust
+//!
+//! The page is read-only in the address space. The loop uses no other memory, and its registers are its own. An answer
+//! is the position of a file that only helpers have open: a number that the command had, and the result. What guest
+//! code can do is not wake the helper, or wake it for nothing.
+//!
+//! The page belongs to the first slot of the address space, and is, like it, never seen by two.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use cloister_abi::{Errno, Registers, errno};
+use rustix::fs::MemfdFlags;
+use rustix::process::Pid;
+use rustix::thread::{ClockId, futex};
+
+use super::slot::{COMMANDS_BYTES, Slots};
+use crate::Protection;
+use crate::ptrace::image::Routine;
+use crate::ptrace::sys::{self, Wait};
+use crate::ptrace::tables::{Service, Stop};
+use crate::ptrace::tracer::Tracer;
+
+/// After how many stops a helper is given a page.
+const STOPS: u32 = 2;
+/// How often the kernel's thread looks for an answer before it lets another run.
+const LOOKS: u32 = 8;
+/// How long a guest thread has to wake its helper.
+const WAKE_PATIENCE: Duration = Duration::from_micros(20);
+/// How long the kernel's thread looks for an answer without a pause, and how long a pause is.
+const PATIENCE: Duration = Duration::from_micros(200);
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// The pages of commands of a sandbox, and where the answers are.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    slots: Arc<Slots>,
+    answers: OwnedFd,
+    /// The number of the last command.
+    last: AtomicU32,
+}
+
+impl Commands {
+    pub(super) fn new(slots: Arc<Slots>) -> std::io::Result<Self> {
+        let answers = rustix::fs::memfd_create("cloister-answers", MemfdFlags::CLOEXEC)?;
+        Ok(Self { slots, answers, last: AtomicU32::new(0) })
+    }
+
+    /// Returns the file whose position is the answer.
+    pub(super) fn answers(&self) -> BorrowedFd<'_> {
+        self.answers.as_fd()
+    }
+
+    /// Returns the slot whose page a helper looks at. One that is stopped and is told things often begins to.
+    pub(crate) fn server(&self, tracer: &Tracer, helper: Pid) -> Option<usize> {
+        let (slot, is_new) = {
+            let mut tables = tracer.tables();
+            let first = tables.owners.slots_of(helper).first().copied();
+            let service = tables.service(helper)?;
+            match *service {
+                Service::Serves(slot) => {
+                    tables.take_helper_apart(helper);
+                    return Some(slot);
+                }
+                Service::Paused(slot) => (slot, false),
+                Service::Stopped(stops) => {
+                    *service = Service::Stopped(stops + u32::from(first.is_some()));
+                    (first.filter(|_| stops == STOPS)?, true)
+                }
+            }
+        };
+        if is_new {
+            self.map(tracer, helper, slot).ok()?;
+        }
+        self.begin(tracer, helper, slot).ok()?;
+        Some(slot)
+    }
+
+    /// Maps the page that belongs to a slot.
+    fn map(&self, tracer: &Tracer, helper: Pid, slot: usize) -> Result<(), Errno> {
+        let (page, length) = (tracer.layout.commands, COMMANDS_BYTES as u64);
+        let (protection, flags) = (u64::from(Protection::READ.bits()), libc::MAP_SHARED | libc::MAP_FIXED);
+        let arguments =
+            [page, length, protection, u64::from(flags.cast_unsigned()), self.slots.commands_offset(slot)];
+        tracer.map_file(helper, self.slots.file(), arguments)?;
+        // A copy of the address space must not have it.
+        let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
+        tracer.call(helper, libc::SYS_madvise, [page, length, advice, 0, 0, 0]).map(drop)
+    }
+
+    /// Has a stopped helper look at the page that belongs to a slot.
+    fn begin(&self, tracer: &Tracer, helper: Pid, slot: usize) -> Result<(), Errno> {
+        let (number, _) = self.slots.commands(slot).ok_or(errno::EINVAL)?;
+        let registers = Registers {
+            rbp: number.load(Ordering::Relaxed).into(),
+            ..Registers::start_at(tracer.layout.serve, tracer.layout.commands)
+        };
+        let mut tables = tracer.tables();
+        tables.take_helper_apart(helper);
+        *tables.service(helper).ok_or(errno::ESRCH)? = Service::Serves(slot);
+        sys::set_registers(helper, &registers)?;
+        sys::continue_natively(helper)
+    }
+
+    /// Has a helper that looks at the page of `slot` run `routine`, as [`Tracer::run_routine`].
+    pub(crate) fn run(
+        &self,
+        tracer: &Tracer,
+        helper: Pid,
+        slot: usize,
+        routine: Routine,
+        registers: &Registers,
+    ) -> Result<u64, Errno> {
+        let number = self.put(slot, routine, registers)?;
+        let mut is_woken =
+            !tracer.tables().owners.slots_of(helper).iter().any(|slot| self.slots.ask_for_help(*slot));
+        if is_woken {
+            self.wake(slot);
+        }
+        let asked = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if let Some(result) = self.answer(number) {
+                    return Ok(result);
+                }
+            }
+            let waited = asked.elapsed();
+            if !is_woken && waited >= WAKE_PATIENCE {
+                self.wake(slot);
+                is_woken = true;
+            }
+            if waited < PATIENCE {
+                rustix::thread::sched_yield();
+            } else {
+                look_after(tracer, helper, slot)?;
+                let pause = PAUSE.try_into().map_err(|_| errno::EINVAL)?;
+                let _ = rustix::thread::clock_nanosleep_relative(ClockId::Monotonic, &pause);
+            }
+        }
+    }
+
+    /// Writes a command. Returns its number.
+    fn put(&self, slot: usize, routine: Routine, r: &Registers) -> Result<u32, Errno> {
+        let (number, command) = self.slots.commands(slot).ok_or(errno::EINVAL)?;
+        let words =
+            [routine.start, r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14, r.r15, r.rbx];
+        for (word, value) in command.iter().zip(words) {
+            word.store(value, Ordering::Relaxed);
+        }
+        // A position is positive; its high half is the number.
+        let next = (self.last.load(Ordering::Relaxed) + 1) & i32::MAX.cast_unsigned();
+        let next = next.max(1);
+        self.last.store(next, Ordering::Relaxed);
+        number.store(next, Ordering::Release);
+        Ok(next)
+    }
+
+    fn wake(&self, slot: usize) {
+        if let Some((number, _)) = self.slots.commands(slot) {
+            let _ = futex::wake(number, futex::Flags::empty(), 1);
+        }
+    }
+
+    /// Returns the result of the command `number`, if it was carried out.
+    fn answer(&self, number: u32) -> Option<u64> {
+        let position = rustix::fs::tell(&self.answers).ok()?;
+        let [low @ .., a, b, c, d] = position.to_le_bytes();
+        let result = i64::from(i32::from_le_bytes(low));
+        (u32::from_le_bytes([a, b, c, d]) == number).then_some(result.cast_unsigned())
+    }
+}
+
+/// Sees to it that a helper that does not answer is alive, and runs.
+fn look_after(tracer: &Tracer, helper: Pid, slot: usize) -> Result<(), Errno> {
+    let Some((pid, status)) = sys::wait(Some(helper), Wait::Poll)? else { return Ok(()) };
+    let mut tables = tracer.tables();
+    match tables.take_note(pid, status) {
+        Some(Stop { event: 0, signal: signal @ (libc::SIGSEGV | libc::SIGBUS | libc::SIGSYS), .. })
+            if sys::signal_info(helper)?.code > 0 =>
+        {
+            *tables.service(helper).ok_or(errno::ESRCH)? = Service::Paused(slot);
+            Err(if signal == libc::SIGSYS { errno::EPERM } else { errno::EFAULT })
+        }
+        // For a signal from somebody else, which is not delivered.
+        Some(_) => sys::continue_natively(helper),
+        None => Err(errno::ESRCH),
+    }
+}
