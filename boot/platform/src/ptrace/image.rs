@@ -183,7 +183,7 @@ std::arch::global_asm!(
     "   mov eax, {TRAPPED}",
     "   xchg [rbx], eax", // a full barrier: the kernel looks after it rings
     "   jmp cloister_stub_wait",
-    // Where patched call sites come to: eax is the number, r11 where the thread goes on. Nothing but rcx, r11 and rax
+    // Where patched call sites come to: eax is the number, r11 the site's entry in the call table. Nothing but rcx, r11 and rax
     // may change, and no memory of the guest's. Flags are kept, so the slot's mark is compared without them; where gs
     // is the guest's own, the breakpoint is the trap.
     "cloister_stub_call_site:",
@@ -196,7 +196,10 @@ std::arch::global_asm!(
     "cloister_stub_call_saved:",
     "   mov rsp, gs:[{SAVED_END}]",
     "   pushfq", // word 17
-    "   mov gs:[{SAVED} + 16 * 8], r11",
+    "   mov rcx, [r11 + 8]",
+    "   mov gs:[{SAVED} + 16 * 8], rcx",
+    "   mov rcx, [r11 + 16]",
+    "   mov gs:[{RESUME}], rcx",
     "   mov gs:[{SAVED} + 0 * 8], r8",
     "   mov gs:[{SAVED} + 1 * 8], r9",
     "   mov gs:[{SAVED} + 2 * 8], r10",
@@ -268,7 +271,7 @@ std::arch::global_asm!(
     "   mov rsi, gs:[{SAVED} + 9 * 8]",
     "   mov rbx, gs:[{SAVED} + 11 * 8]",
     "   mov rdx, gs:[{SAVED} + 12 * 8]",
-    "   mov rcx, gs:[{SAVED} + 16 * 8]",
+    "   mov rcx, gs:[{RESUME}]",
     "   mov rsp, gs:[{SAVED_END}]",
     "   sub rsp, 8",
     "   popfq",
@@ -343,6 +346,7 @@ std::arch::global_asm!(
     HELP = const slot::HELP,
     COMMANDS = const slot::COMMANDS,
     COMMAND = const slot::COMMAND,
+    RESUME = const slot::RESUME,
 );
 
 unsafe extern "C" {

@@ -1,26 +1,30 @@
 //! Call sites that are patched, so that a system call there is a jump instead of a signal.
 //!
-//! Compilers and C libraries make nearly all system calls by `mov imm32, %eax; syscall`: seven bytes, in place of which
-//! goes a jump of seven bytes, through a pointer in the *call table*. That is a range of low addresses, which a jump can
-//! name in 32 bits from everywhere; in it each patched site has the pointer and a few instructions of its own:
+//! Compilers and C libraries make nearly all system calls by `mov imm32, %eax; syscall` or by `syscall; cmp imm32, %rax`:
+//! seven bytes and more, in place of which goes a jump of seven bytes, through a pointer in the *call table*. That is a
+//! range of low addresses, which a jump can name in 32 bits from everywhere; in it each patched site has an entry:
 //!
 //! ```text
-//! site:   jmp *entry           entry:  .quad entry + 8
-//! after:  ...                          mov $number, %eax
-//!                                      mov $after, %r11
-//!                                      jmp *table            # `cloister_stub_call_site`
+//! site:   jmp *entry           entry:  .quad code, after, resume
+//! after:  ...                  code:   mov $number, %eax      # where the site had that
+//!                                      mov $entry, %r11d
+//!                                      jmp *table             # `cloister_stub_call_site`
+//!                              resume: cmp $number, %rax      # where the site had that; else `resume` is `after`
+//!                                      jmp *behind_site
 //! ```
 //!
 //! # What can go wrong, and does not
 //!
-//! * Code that jumps to the `syscall` instruction itself (a call that is restarted, a thread that was between the two
-//!   instructions) finds the upper half of the entry's address there, whose first byte, 6, is no instruction. The
-//!   `SIGILL` is taken for the call that it stands for.
+//! * Code that jumps to a `syscall` that is the second instruction (a call that is restarted, a thread that was between the
+//!   two) finds the upper half of the entry's address there, whose first byte, 6, is no instruction. The `SIGILL` is taken
+//!   for the call that it stands for.
+//! * A thread that is to go on at a comparison that was the second instruction (most that waited when the site was patched)
+//!   is sent to the entry's instead. Sites where an instruction near by jumps to the comparison are left alone.
 //! * Text is changed only while no thread of the address space runs guest code, so none can be within the seven bytes.
 //! * Only private, read-only mappings of files are changed: the host gives the address space its own copy of the page.
 //!   Code that was made at run time is left alone. Programs that read their own text see the jump.
 //! * Nothing is pushed, so the red zone is kept; `rcx` and `r11` are what `syscall` changes too.
-//! * A thread that is interrupted on the way is taken for one that made the call already.
+//! * A thread that is interrupted on the way is taken for one that is still at the site, or made the call already.
 //! * The table is the address space's own memory, which guest code can read and execute. It is no secret, and could be
 //!   anything: guest code that jumps there makes a system call.
 
@@ -31,16 +35,24 @@ use std::sync::Arc;
 use cloister_abi::{Errno, Registers, errno};
 
 use crate::TrapHandler;
+use crate::ptrace::image::PAGE;
 use crate::ptrace::space::Space;
 use crate::ptrace::sys;
 
 /// The call table. The third byte of an address in it is no instruction.
 pub(crate) const TABLE: Range<u64> = 0x6_0000..0x7_0000;
 /// The size of an entry. The first one holds where all others jump to.
-const ENTRY_BYTES: u64 = 32;
+const ENTRY_BYTES: u64 = 64;
 /// How many entries there can be.
-const MAX_ENTRIES: usize = 2048;
+const MAX_ENTRIES: usize = 1024;
 const _: () = assert!(MAX_ENTRIES as u64 * ENTRY_BYTES == TABLE.end - TABLE.start);
+/// Where code begins in an entry, and where the part is that comes after the call.
+const CODE: u64 = 24;
+const RESUME: u64 = 44;
+/// The size of a page.
+const PAGE_BYTES: usize = 4096;
+/// How far around a site jumps to its second instruction are looked for.
+const NEAR_BYTES: u64 = 2048;
 /// The instructions of a site.
 type Site = [u8; 7];
 /// Their size.
@@ -65,57 +77,103 @@ pub(crate) struct CallSites {
 
 #[derive(Clone, Debug, Default)]
 struct Patched {
-    /// Those whose text is patched, by where their calls go on: the number of the entry.
+    /// Those whose text is patched, by where calls go on: the number of the entry.
     sites: HashMap<u64, usize>,
     /// From the second entry on.
     entries: Vec<Call>,
 }
 
-/// What an entry of the table is for.
+/// A site that has an entry in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    /// Where the thread goes on.
-    pub(super) after: u64,
-    /// The number of the system call.
-    pub(super) number: u32,
+struct Call {
+    /// Where the site begins.
+    start: u64,
+    shape: Shape,
+}
+
+/// The instructions of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// `mov $number, %eax; syscall`.
+    Number(u32),
+    /// `syscall; cmp $number, %rax`.
+    Compare(u32),
+}
+
+/// Where a thread is that was stopped in the table.
+pub(super) enum At {
+    /// At a site that begins there.
+    Site(u64),
+    /// At this address of its program.
+    Program(u64),
+    /// At a call that goes on there; with the number, if it is not in `rax` yet.
+    Call(u64, Option<u32>),
 }
 
 impl Call {
-    /// Returns the table's entry, as words.
-    fn entry(self, address: u64) -> [u64; 4] {
-        /// `jmp *offset(%rip)`, from where this instruction ends.
-        const JUMP: [u8; 2] = [0xff, 0x25];
-        let end = address + 29;
-        let offset = u32::try_from(TABLE.start.wrapping_sub(end) & u64::from(u32::MAX)).unwrap_or_default();
-        let mut code = [0; 32];
-        let parts: [&[u8]; 7] = [
-            &(address + 8).to_le_bytes(),
-            &[0xb8],
-            &self.number.to_le_bytes(),
-            &[0x49, 0xbb],
-            &self.after.to_le_bytes(),
-            &JUMP,
-            &offset.to_le_bytes(),
-        ];
-        let bytes = parts.into_iter().flatten();
-        for (to, from) in code.iter_mut().zip(bytes) {
-            *to = *from;
+    /// Reads the site of a call that goes on at `after`, from the bytes around that.
+    fn of_site(before: [u8; 8], behind: [u8; 6], after: u64) -> Option<Self> {
+        if let [previous, 0xb8, a, b, c, d, 0x0f, 0x05] = before
+            // With a prefix the instruction would be for another register.
+            && !matches!(previous, 0x40..=0x4f | 0x66)
+        {
+            let number = u32::from_le_bytes([a, b, c, d]);
+            return Some(Self { start: after - SITE_BYTES, shape: Shape::Number(number) });
         }
-        zerocopy::transmute!(code)
+        let ([.., 0x0f, 0x05], [0x48, 0x3d, a, b, c, d]) = (before, behind) else { return None };
+        Some(Self { start: after - 2, shape: Shape::Compare(u32::from_le_bytes([a, b, c, d])) })
     }
 
-    /// Returns the instructions of the site as the program has them.
+    /// Returns where calls go on.
+    fn after(self) -> u64 {
+        match self.shape {
+            Shape::Number(_) => self.start + SITE_BYTES,
+            Shape::Compare(_) => self.start + 2,
+        }
+    }
+
+    /// Returns the first seven bytes of the site as the program has them.
     fn site(self) -> Site {
-        let [a, b, c, d] = self.number.to_le_bytes();
-        [0xb8, a, b, c, d, 0x0f, 0x05]
+        match self.shape {
+            Shape::Number(number) => {
+                let [a, b, c, d] = number.to_le_bytes();
+                [0xb8, a, b, c, d, 0x0f, 0x05]
+            }
+            Shape::Compare(number) => {
+                let [a, b, c, _] = number.to_le_bytes();
+                [0x0f, 0x05, 0x48, 0x3d, a, b, c]
+            }
+        }
     }
 
-    /// Reads a site, and the byte before it.
-    fn of_site(bytes: [u8; 8], after: u64) -> Option<Self> {
-        let [before, 0xb8, a, b, c, d, 0x0f, 0x05] = bytes else { return None };
-        // With a prefix the instruction would be for another register.
-        let is_prefix = matches!(before, 0x40..=0x4f | 0x66);
-        (!is_prefix).then_some(Self { after, number: u32::from_le_bytes([a, b, c, d]) })
+    /// Returns the table's entry at `entry`, as words.
+    fn entry(self, entry: u64) -> [u64; 8] {
+        let mut bytes = [0; 64];
+        let mut put = |offset: u64, parts: &[&[u8]]| {
+            let to = bytes.iter_mut().skip(usize::try_from(offset).unwrap_or(usize::MAX));
+            to.zip(parts.iter().copied().flatten()).for_each(|(to, from)| *to = *from);
+        };
+        // `jmp *target(%rip)`, an instruction of six bytes at `at`.
+        let jump = |at: u64, target: u64| {
+            let [a, b, c, d, ..] = target.wrapping_sub(entry + at + 6).to_le_bytes();
+            [0xff, 0x25, a, b, c, d]
+        };
+        let [a, b, c, d, ..] = entry.to_le_bytes();
+        let load_entry = [0x41, 0xbb, a, b, c, d];
+        put(0, &[&(entry + CODE).to_le_bytes(), &self.after().to_le_bytes()]);
+        match self.shape {
+            Shape::Number(number) => {
+                put(16, &[&self.after().to_le_bytes()]);
+                put(CODE, &[&[0xb8], &number.to_le_bytes(), &load_entry, &jump(CODE + 11, TABLE.start)]);
+            }
+            Shape::Compare(number) => {
+                put(16, &[&(entry + RESUME).to_le_bytes()]);
+                put(CODE, &[&load_entry, &jump(CODE + 6, TABLE.start)]);
+                put(RESUME, &[&[0x48, 0x3d], &number.to_le_bytes(), &jump(RESUME + 6, entry + 56)]);
+                put(56, &[&(self.start + 8).to_le_bytes()]);
+            }
+        }
+        zerocopy::transmute!(bytes)
     }
 }
 
@@ -151,15 +209,34 @@ impl CallSites {
         self.traps.entry(after).and_modify(|traps| *traps = TRAPS - 1);
     }
 
-    /// Returns the call of the entry at an address of the table.
-    pub(super) fn call_at(&self, address: u64) -> Option<Call> {
-        let index = (address.checked_sub(TABLE.start)? / ENTRY_BYTES).checked_sub(1)?;
-        self.patched.entries.get(usize::try_from(index).ok()?).copied()
+    /// Returns the site of the entry at an address of the table, and how far into it that is.
+    fn call_at(&self, address: u64) -> Option<(Call, u64)> {
+        let offset = address.checked_sub(TABLE.start)?;
+        let index = usize::try_from((offset / ENTRY_BYTES).checked_sub(1)?).ok()?;
+        Some((*self.patched.entries.get(index)?, offset % ENTRY_BYTES))
     }
 
-    /// Returns the entry of the site whose calls go on at `after`, if it is patched.
-    fn entry_of(&self, after: u64) -> Option<u64> {
-        self.patched.sites.get(&after).map(|index| entry_address(*index))
+    /// Returns where calls of an entry go on.
+    pub(super) fn after(&self, entry: u64) -> Option<u64> {
+        self.call_at(entry).map(|(call, _)| call.after())
+    }
+
+    /// Returns where in its program a thread is that was stopped at an address of the table.
+    pub(super) fn place_of(&self, address: u64) -> Option<At> {
+        let (call, offset) = self.call_at(address)?;
+        Some(match (call.shape, offset) {
+            (_, CODE) => At::Site(call.start),
+            (Shape::Compare(_), RESUME) => At::Program(call.after()),
+            (Shape::Compare(_), RESUME..) => At::Program(call.start + 8),
+            (Shape::Compare(_), _) => At::Call(call.after(), None),
+            (Shape::Number(number), _) => At::Call(call.after(), Some(number)),
+        })
+    }
+
+    /// Returns the patched site whose calls go on at `after`, and its entry.
+    fn site(&self, after: u64) -> Option<(Call, u64)> {
+        let index = *self.patched.sites.get(&after)?;
+        Some((*self.patched.entries.get(index)?, entry_address(index)))
     }
 
     /// Takes an entry for a site: the one that it had before, if it had one.
@@ -207,15 +284,21 @@ pub(super) fn consider(
 
 fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Result<(), Errno> {
     let after = registers.rip;
-    let start = after.checked_sub(SITE_BYTES).ok_or(errno::EFAULT)?;
-    let mut bytes = [0; 8];
-    if sys::read_memory(space.helper(), start - 1, &mut bytes) != bytes.len() {
+    let (mut before, mut behind) = ([0; 8], [0; 6]);
+    let read = |address: u64, into: &mut [u8]| sys::read_memory(space.helper(), address, into) == into.len();
+    if !read(after.wrapping_sub(8), &mut before) {
         return Err(errno::EFAULT);
     }
-    let call = Call::of_site(bytes, after).ok_or(errno::ENOEXEC)?;
-    // What the instruction sets must be what the thread came with: then it is the instruction that it looks like.
-    let is_it = u64::from(call.number) == registers.orig_rax && !UNPATCHED.contains(&call.number);
-    if !is_it || !handler.is_fixed_text(start - 1..after) {
+    // Nothing may follow.
+    let _ = read(after, &mut behind);
+    let call = Call::of_site(before, behind, after).ok_or(errno::ENOEXEC)?;
+    let is_it = match call.shape {
+        // What the instruction sets must be what the thread came with: then it is the instruction that it looks like.
+        Shape::Number(number) => u64::from(number) == registers.orig_rax,
+        Shape::Compare(_) => !is_jumped_to(space, after),
+    };
+    let is_wanted = !UNPATCHED.iter().any(|number| u64::from(*number) == registers.orig_rax);
+    if !is_it || !is_wanted || !handler.is_fixed_text(call.start - 1..call.start + 8) {
         return Err(errno::ENOEXEC);
     }
     let index = space.call_sites().take(call).ok_or(errno::ENOSPC)?;
@@ -223,54 +306,80 @@ fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Res
     for (number, word) in (0..).zip(call.entry(entry)) {
         space.poke(entry + number * 8, word)?;
     }
-    write_site(space, bytes[0], start, jump(entry))?;
+    write_site(space, call.start, jump(entry))?;
     Arc::make_mut(&mut space.call_sites().patched).sites.insert(after, index);
     Ok(())
 }
 
+/// Returns whether there may be a jump to `target` near by, wherever instructions begin.
+fn is_jumped_to(space: &Space, target: u64) -> bool {
+    let start = target.saturating_sub(NEAR_BYTES) / PAGE * PAGE;
+    let mut bytes = vec![0; usize::try_from(2 * NEAR_BYTES + PAGE).unwrap_or_default()];
+    for (address, page) in (start..).step_by(PAGE_BYTES).zip(bytes.chunks_mut(PAGE_BYTES)) {
+        // There may be nothing before or behind the text.
+        let _ = sys::read_memory(space.helper(), address, page);
+    }
+    let distance = |end: u64| i64::try_from(i128::from(target) - i128::from(end)).ok();
+    (start..).zip(bytes.windows(6)).any(|(at, window)| match *window {
+        [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, to, ..] => distance(at + 2) == Some(to.cast_signed().into()),
+        [0xe8 | 0xe9, a, b, c, d, _] => distance(at + 5) == Some(i32::from_le_bytes([a, b, c, d]).into()),
+        [0x0f, 0x80..=0x8f, a, b, c, d] => distance(at + 6) == Some(i32::from_le_bytes([a, b, c, d]).into()),
+        _ => false,
+    })
+}
+
 /// Puts instructions in the place of a site.
-fn write_site(space: &Space, before: u8, start: u64, site: Site) -> Result<(), Errno> {
-    let [a, b, c, d, e, f, g] = site;
-    space.poke(start - 1, u64::from_le_bytes([before, a, b, c, d, e, f, g]))
+fn write_site(space: &Space, start: u64, site: Site) -> Result<(), Errno> {
+    let mut word = [0; 8];
+    if sys::read_memory(space.helper(), start, &mut word) != word.len() {
+        return Err(errno::EFAULT);
+    }
+    for (to, from) in word.iter_mut().zip(site) {
+        *to = from;
+    }
+    space.poke(start, u64::from_le_bytes(word))
+}
+
+/// Returns whether the jump is at a site now, whose text the program may have replaced.
+fn is_there(space: &Space, start: u64, entry: u64) -> bool {
+    let mut bytes = Site::default();
+    sys::read_memory(space.helper(), start, &mut bytes) == bytes.len() && bytes == jump(entry)
 }
 
 /// Returns where a thread goes on whose `SIGILL` at `rip` stands for a system call: it came to the second half of a
 /// patched site.
 pub(super) fn second_half(space: &Space, rip: u64) -> Option<u64> {
     let after = rip.checked_add(2)?;
-    let entry = space.call_sites().entry_of(after)?;
-    let mut bytes = Site::default();
-    let length = sys::read_memory(space.helper(), after.checked_sub(SITE_BYTES)?, &mut bytes);
-    (length == bytes.len() && bytes == jump(entry)).then_some(after)
+    let (call, entry) = space.call_sites().site(after)?;
+    (matches!(call.shape, Shape::Number(_)) && is_there(space, call.start, entry)).then_some(after)
+}
+
+/// Returns where a thread that is to go on at `rip` must do so.
+pub(super) fn resume_at(space: &Space, rip: u64) -> u64 {
+    let site = space.call_sites().site(rip);
+    match site {
+        Some((call, entry))
+            if matches!(call.shape, Shape::Compare(_)) && is_there(space, call.start, entry) =>
+        {
+            entry + RESUME
+        }
+        _ => rip,
+    }
 }
 
 /// Restores the text in `range`, which is about to be moved to where its calls would not go on.
 pub(crate) fn restore(space: &Space, range: &Range<u64>) {
     let sites: Vec<_> = {
         let sites = space.call_sites();
-        let is_in = |after: &u64| range.contains(after) || range.contains(&after.saturating_sub(SITE_BYTES));
-        sites
-            .patched
-            .sites
-            .iter()
-            .filter(|(after, _)| is_in(after))
-            .map(|(after, index)| (*after, *index))
-            .collect()
+        let sites = sites.patched.sites.keys().filter_map(|after| sites.site(*after));
+        sites.filter(|(call, _)| range.contains(&call.start) || range.contains(&(call.start + 8))).collect()
     };
-    for (after, index) in sites {
-        let start = after - SITE_BYTES;
-        let call = space.call_sites().patched.entries.get(index).copied();
-        let mut bytes = [0; 8];
-        let length = sys::read_memory(space.helper(), start - 1, &mut bytes);
-        let [before, present @ ..] = bytes;
-        if let Some(call) = call
-            && length == bytes.len()
-            && present == jump(entry_address(index))
-        {
-            let _ = write_site(space, before, start, call.site());
+    for (call, entry) in sites {
+        if is_there(space, call.start, entry) {
+            let _ = write_site(space, call.start, call.site());
         }
         let mut sites = space.call_sites();
-        Arc::make_mut(&mut sites.patched).sites.remove(&after);
-        sites.traps.remove(&after);
+        Arc::make_mut(&mut sites.patched).sites.remove(&call.after());
+        sites.traps.remove(&call.after());
     }
 }

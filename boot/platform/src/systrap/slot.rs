@@ -55,6 +55,8 @@ pub(crate) const COPY_BYTES: usize = 112;
 pub(crate) const COMMANDS: usize = 120;
 /// The registers of a thread at a patched call site, in the order of `struct sigcontext`.
 pub(crate) const SAVED: usize = 128;
+/// Where a thread at a patched call site goes on, which its saved `rip` hides.
+pub(crate) const RESUME: usize = SAVED + SAVED_WORDS * 8;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
 pub(super) const STACK: usize = 512;
 /// Where the bytes are that are copied, above the stack.

@@ -8,11 +8,12 @@ use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, LockGuard, class};
 use rustix::process::{Pid, Signal};
 
+use super::Patching;
+use super::call_sites::{self, At};
 use super::copy::Copier;
 use super::filter::ARCHITECTURE;
 use super::owners::Resting;
 use super::slot::{self, Frame, Report, Slots};
-use super::{Patching, call_sites};
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place, Placement};
 use crate::ptrace::run::sanitised;
@@ -250,7 +251,7 @@ impl GuestThreads {
                     let (trap, handler) = (Trap::Interrupted, Arc::clone(&state.handler));
                     return Ok(Some(Told { trap, registers: *registers, handler }));
                 }
-                self.slots.set_registers(slot, report.frame, &registers);
+                self.load(&state.space, slot, report.frame, &registers);
             }
             Phase::Runs | Phase::Stopped(_) | Phase::Calls(_) => {
                 let (space, handler) = (Arc::clone(&state.space), Arc::clone(&state.handler));
@@ -258,7 +259,7 @@ impl GuestThreads {
                 if self.is_answered(&report) {
                     // Signalled on the way back to a call site; it need not go on there.
                     report.registers = Registers { orig_rax: u64::MAX, ..self.slots.call(slot) };
-                    self.slots.set_registers(slot, report.frame, &sanitised(&report.registers));
+                    self.load(&space, slot, report.frame, &sanitised(&report.registers));
                 }
                 if let Some((trap, registers)) = self.trap_of(&space, slot, &report, is_interrupt_wanted) {
                     drop(table);
@@ -298,7 +299,7 @@ impl GuestThreads {
             Phase::Begins { resume, .. } => *resume = Some(Box::new(registers)),
             Phase::Runs => {}
             Phase::Stopped(frame) => {
-                self.slots.set_registers(slot, *frame, &registers);
+                self.load(&state.space, slot, *frame, &registers);
                 table.run(pid);
                 self.slots.release(slot);
             }
@@ -489,6 +490,12 @@ impl GuestThreads {
         Ok(self.slots.report(slot)?.frame)
     }
 
+    /// Has a stopped thread go on with `registers`.
+    fn load(&self, space: &Space, slot: usize, frame: Frame, registers: &Registers) {
+        let rip = call_sites::resume_at(space, registers.rip);
+        self.slots.set_registers(slot, frame, &Registers { rip, ..*registers });
+    }
+
     /// Returns whether a thread has the answer to a call from a patched site, and was not back there yet.
     fn is_answered(&self, report: &Report) -> bool {
         let layout = &self.tracer.layout;
@@ -506,17 +513,29 @@ impl GuestThreads {
     ) -> Option<(Trap, Registers)> {
         let rip = report.registers.rip;
         let layout = &self.tracer.layout;
-        if let Some(call) = space.call_sites().call_at(rip) {
-            // On the way from a call site: whatever stopped it, it asks for the call.
-            let registers = Registers { rip: call.after, rax: call.number.into(), ..report.registers };
-            return Some((Trap::Syscall, as_call(&registers)));
+        let place = space.call_sites().place_of(rip);
+        match place {
+            // The jump that its program does not have is no step.
+            Some(At::Site(_)) if report.signal == libc::SIGTRAP => return None,
+            Some(At::Site(rip) | At::Program(rip)) => {
+                let registers = Registers { rip, ..report.registers };
+                return trap_of(&Report { registers, ..*report }, is_interrupt_wanted);
+            }
+            // Whatever stopped it, it asks for the call.
+            Some(At::Call(after, number)) => {
+                let rax = number.map_or(report.registers.rax, u64::from);
+                return Some((Trap::Syscall, as_call(&Registers { rip: after, rax, ..report.registers })));
+            }
+            None => {}
         }
-        if (layout.call_site..layout.answer).contains(&rip) {
+        if (layout.call_site..layout.answer).contains(&rip)
+            && let Some(after) = space.call_sites().after(report.registers.r11)
+        {
             let saved = self.slots.call(slot);
             let is_saved = rip >= layout.call_saved;
             let (rax, rsp) =
                 if is_saved { (saved.rax, saved.rsp) } else { (report.registers.rax, report.registers.rsp) };
-            let registers = Registers { rip: report.registers.r11, rax, rsp, ..report.registers };
+            let registers = Registers { rip: after, rax, rsp, ..report.registers };
             return Some((Trap::Syscall, as_call(&registers)));
         }
         if report.signal == libc::SIGILL

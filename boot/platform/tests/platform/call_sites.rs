@@ -297,3 +297,113 @@ fn text_that_can_change_is_left_alone() {
     space.read(crate::common::CODE, &mut bytes);
     assert_eq!(bytes, code);
 }
+
+/// Where the call of [`compares`] goes on.
+const COMPARISON: u64 = TEXT + 12;
+/// Counts calls in `rbx`, and goes on calling as long as the result is 77; then `ud2`:
+/// `nop; inc %rbx; mov $110, %eax; nop; syscall; cmp $77, %rax; je; ud2`.
+const COMPARES: [u8; 22] = [
+    0x90, 0x48, 0xff, 0xc3, 0xb8, 110, 0, 0, 0, 0x90, 0x0f, 0x05, 0x48, 0x3d, 77, 0, 0, 0, 0x74, 0xed, 0x0f,
+    0x0b,
+];
+
+/// A thread that has not called yet, of a program that compares the result of its call.
+fn compares(sandbox: &Sandbox, code: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>) {
+    let space = sandbox.space();
+    let file = file_of(code);
+    let backing = Backing::Private { file: file.as_fd(), offset: 0 };
+    space.map(pages(TEXT, 1), Protection::READ | Protection::EXECUTE, backing).unwrap();
+    let thread = sandbox.spawn(&space, 0);
+    (space, thread)
+}
+
+/// Answers calls with 77 until the site is patched; the thread is at a call then. Returns how many it made.
+fn compare_until_patched(sandbox: &Sandbox, thread: &dyn Thread, space: &dyn AddressSpace) -> u64 {
+    thread.resume(&Registers { rbx: 0, rip: SITE, ..full() });
+    for call in 1..=MANY {
+        let (trap, registers) = sandbox.next_trap();
+        assert_eq!((trap, registers.rip, registers.rbx), (Trap::Syscall, COMPARISON, call));
+        thread.resume(&Registers { rax: 77, ..registers });
+    }
+    assert_eq!(sandbox.next_trap().1.rbx, MANY + 1);
+    let mut bytes = [0; 3];
+    space.read(COMPARISON - 2, &mut bytes);
+    assert_eq!(bytes, [0xff, 0x24, 0x25]);
+    MANY + 1
+}
+
+#[test]
+fn a_comparison_behind_the_call_is_made() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = compares(&sandbox, &COMPARES);
+    let calls = compare_until_patched(&sandbox, &*thread, &*space);
+    // With a frame and without one.
+    for is_framed in [false, true] {
+        let registers = Registers { rip: COMPARISON, rbx: calls, rax: 77, ..full() };
+        thread.resume(&registers);
+        let (trap, registers) = sandbox.next_trap();
+        assert_eq!((trap, registers.rip, registers.rbx), (Trap::Syscall, COMPARISON, calls + 1));
+        if is_framed {
+            thread.fpu().unwrap();
+        }
+        thread.resume(&Registers { rax: 78, ..registers });
+        let (trap, registers) = sandbox.next_trap();
+        assert!(matches!(trap, Trap::Exception(exception) if exception.signal == libc::SIGILL), "{trap:?}");
+        assert_eq!((registers.rip, registers.rax), (COMPARISON + 8, 78));
+    }
+}
+
+#[test]
+fn threads_that_waited_when_the_site_was_patched_go_on() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = compares(&sandbox, &COMPARES);
+    let other = sandbox.spawn(&space, 1);
+    other.resume(&Registers { rbx: 1000, rip: SITE, ..full() });
+    let (_, trap, waiting) = sandbox.next_trap_of_any();
+    assert_eq!((trap, waiting.rip, waiting.rbx), (Trap::Syscall, COMPARISON, 1001));
+    compare_until_patched(&sandbox, &*thread, &*space);
+    other.resume(&Registers { rax: 77, ..waiting });
+    let (number, trap, registers) = sandbox.next_trap_of_any();
+    assert_eq!((number, trap, registers.rip, registers.rbx), (1, Trap::Syscall, COMPARISON, 1002));
+}
+
+#[test]
+fn comparisons_can_be_interrupted_and_stepped() {
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = compares(&sandbox, &COMPARES);
+    compare_until_patched(&sandbox, &*thread, &*space);
+    let trace = Registers::INITIAL_EFLAGS | 0x100; // TF
+    thread.resume(&Registers { rip: SITE, rbx: 0, eflags: trace, ..full() });
+    let mut steps = Vec::new();
+    while steps.len() < 16 {
+        let (trap, registers) = sandbox.next_trap();
+        assert!(matches!(trap, Trap::Syscall | Trap::Exception(_)), "{trap:?}");
+        steps.push((registers.rip - TEXT, trap == Trap::Syscall));
+        let rax = if trap == Trap::Syscall { 77 } else { registers.rax };
+        thread.resume(&Registers { rax, eflags: registers.eflags | 0x100, ..registers });
+    }
+    let program = [(4, false), (9, false), (10, false), (12, true), (12, false), (18, false), (1, false)];
+    let expected: Vec<_> = program.iter().cycle().copied().take(steps.len()).collect();
+    // Whether a step ends behind the call is the host's affair: it does not for the signal.
+    steps.retain(|step| *step != (12, false));
+    let expected: Vec<_> =
+        expected.into_iter().filter(|step| *step != (12, false)).take(steps.len()).collect();
+    assert_eq!(steps.get(..expected.len()), Some(&*expected));
+}
+
+#[test]
+fn a_comparison_that_is_jumped_to_is_left_alone() {
+    let sandbox = Sandbox::on_systrap();
+    // jmp COMPARISON
+    let (space, thread) = compares(&sandbox, &[COMPARES.as_slice(), &[0xeb, 0xf4]].concat());
+    thread.resume(&Registers { rip: SITE, ..full() });
+    for _ in 0..MANY {
+        let (trap, registers) = sandbox.next_trap();
+        assert_eq!(trap, Trap::Syscall);
+        thread.resume(&Registers { rax: 77, ..registers });
+    }
+    assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+    let mut bytes = COMPARES;
+    space.read(TEXT, &mut bytes);
+    assert_eq!(bytes, COMPARES);
+}
