@@ -69,6 +69,8 @@ pub struct ProcessSpec {
     pub terminal: bool,
     /// `/proc/self/oom_score_adj`, if it is to be set.
     pub oom_score_adj: Option<i32>,
+    /// Number of donated descriptors behind standard error, which the process has as 3 and on.
+    pub preserved: u32,
 }
 
 /// Credentials of a process.

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use cloister_proto::control::{
-    Client, ClientError, Event, ExitStatus, Processes, Signal as Request, SignalTarget, Ticket, Wait,
+    Client, ClientError, Event, ExitStatus, Method, Processes, Signal as Request, SignalTarget, Ticket, Wait,
+    WaitPid,
 };
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -85,8 +86,33 @@ impl Foreground {
         id: &ContainerId,
         ticket: Ticket,
     ) -> Result<ExitStatus, ClientError> {
+        self.wait_for::<Wait>(client, processes, Target { id, pid: 0 }, ticket)
+    }
+
+    /// Waits for the end of the process `pid`, which was put into the container, and passes signals on until then.
+    ///
+    /// # Errors
+    ///
+    /// The kernel ends before the process does.
+    pub fn wait_pid(
+        &self,
+        client: &mut Client,
+        id: &ContainerId,
+        pid: i32,
+    ) -> Result<ExitStatus, ClientError> {
+        let ticket = client.start(WaitPid { id: id.to_string(), pid }, &[])?;
+        self.wait_for::<WaitPid>(client, &[], Target { id, pid }, ticket)
+    }
+
+    fn wait_for<M: Method<Reply = ExitStatus>>(
+        &self,
+        client: &mut Client,
+        processes: &[BorrowedFd<'_>],
+        target: Target<'_>,
+        ticket: Ticket,
+    ) -> Result<ExitStatus, ClientError> {
         loop {
-            if let Event::Reply(status) = client.poll::<Wait>(ticket)? {
+            if let Event::Reply(status) = client.poll::<M>(ticket)? {
                 return Ok(status);
             }
             let mut ready = vec![
@@ -99,54 +125,75 @@ impl Foreground {
             let (signal, message) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
             if !signal && !message {
                 // A process has ended. If the answer did not come just now, none will.
-                return match client.poll::<Wait>(ticket)? {
+                return match client.poll::<M>(ticket)? {
                     Event::Reply(status) => Ok(status),
                     Event::Nothing => Err(ClientError::Closed),
                 };
             }
             while let Ok(Some(signal)) = self.signals.read_signal() {
-                pass_on(client, id, signal.ssi_signo, signal.ssi_code);
+                pass_on(client, target, signal.ssi_signo, signal.ssi_code);
             }
         }
     }
 }
 
-/// Passes a signal on: what the terminal sent goes to its foreground group, what a process sent to the first process.
-fn pass_on(client: &mut Client, id: &ContainerId, number: u32, code: i32) {
+/// Whom signals are passed on to.
+#[derive(Clone, Copy, Debug)]
+struct Target<'a> {
+    id: &'a ContainerId,
+    /// A process that was put into the container; 0 is the first one.
+    pid: i32,
+}
+
+impl Target<'_> {
+    fn process(self) -> SignalTarget {
+        if self.pid == 0 { SignalTarget::Init } else { SignalTarget::Process(self.pid) }
+    }
+
+    fn foreground(self) -> SignalTarget {
+        SignalTarget::ForegroundGroup(self.pid)
+    }
+}
+
+/// Passes a signal on: what the terminal sent goes to its foreground group, what a process sent to the process.
+fn pass_on(client: &mut Client, target: Target<'_>, number: u32, code: i32) {
     let Some(signal) = i32::try_from(number).ok().and_then(|number| Name::try_from(number).ok()) else {
         // A real-time signal: those have no names.
         let signal = i32::try_from(number).unwrap_or_default();
-        return send(client, id, signal, SignalTarget::Init);
+        return send(client, target.id, signal, target.process());
     };
     let from_kernel = code > 0;
     match signal {
         // Blocked only so that restoring the terminal from the background does not stop us.
         Name::SIGTTOU => {}
         // A shell sends it to wake its job, all of which was stopped.
-        Name::SIGCONT => send(client, id, signal as i32, SignalTarget::ForegroundGroup),
+        Name::SIGCONT => send(client, target.id, signal as i32, target.foreground()),
         Name::SIGTSTP if from_kernel => {
-            send(client, id, signal as i32, SignalTarget::ForegroundGroup);
-            if is_stopped(client, id) {
+            send(client, target.id, signal as i32, target.foreground());
+            if is_stopped(client, target) {
                 // Our own shell is to see a stopped job, as without a sandbox. A job of a shell in the sandbox is not ours.
                 let _ = kill_process(getpid(), Signal::STOP);
             }
         }
-        _ if from_kernel => send(client, id, signal as i32, SignalTarget::ForegroundGroup),
-        _ => send(client, id, signal as i32, SignalTarget::Init),
+        _ if from_kernel => send(client, target.id, signal as i32, target.foreground()),
+        _ => send(client, target.id, signal as i32, target.process()),
     }
 }
 
 fn send(client: &mut Client, id: &ContainerId, signal: i32, target: SignalTarget) {
-    // The container may have ended; its end is told by the wait.
+    // The process may have ended; its end is told by the wait.
     let _ = client.call(Request { id: id.to_string(), signal, target }, &[]);
 }
 
-/// Whether the container's first process is stopped, or is so in a moment: it takes one for a signal to have its effect.
-fn is_stopped(client: &mut Client, id: &ContainerId) -> bool {
+/// Whether the process is stopped, or is so in a moment: it takes one for a signal to have its effect.
+fn is_stopped(client: &mut Client, target: Target<'_>) -> bool {
     for _ in 0..5 {
-        let Ok(reply) = client.call(Processes { id: id.to_string() }, &[]) else { return false };
-        let first = reply.processes.iter().find(|process| process.ppid == 0);
-        if first.is_some_and(|first| first.state == b'T') {
+        let Ok(reply) = client.call(Processes { id: target.id.to_string() }, &[]) else { return false };
+        let found = reply.processes.iter().find(|process| match target.pid {
+            0 => process.ppid == 0,
+            pid => process.pid == pid,
+        });
+        if found.is_some_and(|process| process.state == b'T') {
             return true;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -90,7 +90,7 @@ fn quote(text: &str) -> String {
 }
 
 impl Sandbox {
-    /// Starts kernel and file server and has the kernel make the container. `log` overrides where the kernel logs to.
+    /// Starts kernel and file server and has the kernel make the container. `files` are what its process has as 0 and on. `log` overrides where the kernel logs to.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Sandbox {
     pub fn create(
         entry: &Entry,
         prepared: Prepared,
-        stdio: [BorrowedFd<'_>; 3],
+        files: &[BorrowedFd<'_>],
         log: Option<&File>,
         options: &Options,
     ) -> Result<Self, SandboxError> {
@@ -147,7 +147,7 @@ impl Sandbox {
             .and_then(|connection| Client::new(connection, Some(options.timeout)))
             .map_err(|source| failed("start the sandbox's kernel", source))?;
         OomScores::set(boot_pid, scores.own);
-        let mut descriptors = stdio.to_vec();
+        let mut descriptors = files.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));
         let request = create_request(entry, prepared.spec);
         client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;

@@ -4,13 +4,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use cloister_proto::control::{Done, Envelope, ErrorKind, Failure, Request, Response};
+use cloister_proto::control::{Done, Envelope, ErrorKind, Failure, OnHangUp, Request, Response};
 use cloister_proto::transport::{Connection, Received};
 use cloister_proto::version::Handshake;
+use cloister_sync::{Lock, class};
 
 use super::container::Replier;
 use crate::event::Events;
 use crate::kernel::{HostEvents, Kernel, Watch};
+use crate::signal::{self, Signal};
+use crate::task::Pid;
 
 /// A control connection.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct ControlConnection {
     watch: OnceLock<Watch>,
     is_greeted: AtomicBool,
     is_closed: AtomicBool,
+    /// Processes that are killed when the connection is closed before they end.
+    tied: Lock<Vec<Pid>, { class::CONTAINER }>,
     this: Weak<Self>,
 }
 
@@ -34,6 +39,7 @@ impl ControlConnection {
             watch: OnceLock::new(),
             is_greeted: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            tied: Lock::default(),
             this: Weak::clone(this),
         });
         let watcher: Weak<dyn HostEvents> = Arc::downgrade(&this) as Weak<_>;
@@ -50,6 +56,14 @@ impl ControlConnection {
     fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         let _ = rustix::net::shutdown(&self.connection, rustix::net::Shutdown::Both);
+    }
+
+    /// Kills the processes that are not to live on without the connection.
+    fn kill_tied(&self) {
+        let tied = std::mem::take(&mut *self.tied.lock());
+        for group in tied.into_iter().filter_map(|pid| self.kernel.processes.group(pid)) {
+            signal::send_from_outside(&self.kernel, &group, Signal::KILL);
+        }
     }
 
     /// Sends a reply; a client that does not take it is hung up on.
@@ -121,7 +135,11 @@ impl ControlConnection {
                 super::start::start(kernel, &request.id).map(|()| Done.into())
             }
             Request::Execute(request) => {
-                super::execute::execute(kernel, &request, descriptors).map(Into::into)
+                let result = super::execute::execute(kernel, &request, descriptors);
+                if let (Ok(reply), OnHangUp::Kill) = (&result, request.on_hang_up) {
+                    self.tied.lock().push(reply.pid);
+                }
+                result.map(Into::into)
             }
             Request::Pause(request) => {
                 return super::freeze::pause(kernel, &request.id, replier).err().map(Err);
@@ -137,7 +155,10 @@ impl HostEvents for ControlConnection {
             match self.connection.try_receive::<Envelope<Request>>() {
                 Ok(Received::Message(envelope, descriptors)) => self.handle(envelope, descriptors),
                 Ok(Received::Nothing) => return,
-                Ok(Received::Closed) => self.close(),
+                Ok(Received::Closed) => {
+                    self.close();
+                    self.kill_tied();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a control connection broke the protocol");
                     self.close();

@@ -10,6 +10,7 @@ use cloister_sync::{Lock, class};
 use super::connection::ControlConnection;
 use crate::fs::FsContext;
 use crate::kernel::Kernel;
+use crate::signal::Signal;
 use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
 
 /// Who is to be told about the end of a process.
@@ -153,6 +154,17 @@ impl Container {
             life.processes.remove(&key);
         }
         Ok(Some(status))
+    }
+
+    /// Answers who waits for processes that are killed with the first one: nobody may be there to do so later.
+    pub(super) fn end_others(&self) {
+        let killed = ExitStatus::Signaled { signal: Signal::KILL.number(), core_dumped: false };
+        let waiters: Vec<_> = {
+            let mut life = self.life.lock();
+            let living = life.processes.values_mut().filter(|watched| watched.status.is_none());
+            living.flat_map(|watched| std::mem::take(&mut watched.waiters)).collect()
+        };
+        tell(&waiters, killed);
     }
 
     /// Takes note of the end of a process and answers who waits. Returns whether it was the first one.

@@ -106,6 +106,7 @@ impl Containers {
             if !container.on_process_exit(tgid, status) {
                 continue;
             }
+            container.end_others();
             if root.as_deref() == Some(&*container.id) {
                 self.exit_code.store(to_reply(status).code(), Ordering::Relaxed);
                 kernel.finish();

@@ -25,13 +25,14 @@ pub(super) fn create(
     descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
     let CreateContainer { id, spec } = request;
-    let expected = gofer_connections(&spec) + 3;
+    let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
+    let expected = gofer_connections(&spec).saturating_add(3).saturating_add(preserved);
     if descriptors.len() != expected {
         let message = format!("container `{id}` needs {expected} descriptors, not {}", descriptors.len());
         return Err(Failure::new(ErrorKind::InvalidArgument, message));
     }
     let mut descriptors = descriptors.into_iter();
-    let stdio: Vec<OwnedFd> = descriptors.by_ref().take(3).collect();
+    let files: Vec<OwnedFd> = descriptors.by_ref().take(preserved + 3).collect();
     let mut gofers = descriptors;
 
     let namespace = mounts::new_namespace(kernel, &spec.root, &mut gofers)?;
@@ -42,7 +43,7 @@ pub(super) fn create(
     let new = NewProcess {
         fs: Arc::clone(&fs),
         uts: Arc::new(UtsNamespace::new(names)),
-        files: process::stdio(kernel, stdio)?,
+        files: process::descriptor_table(kernel, files)?,
         spec: &spec.process,
     };
     let init = process::new_task(kernel, &new)?;

@@ -28,8 +28,9 @@ pub(super) fn execute(
     if let Some(problem) = problem {
         return Err(Failure::new(ErrorKind::InvalidState, format!("container `{}` {problem}", request.id)));
     }
-    if descriptors.len() != 3 {
-        let message = format!("a process needs 3 descriptors, not {}", descriptors.len());
+    let expected = usize::try_from(request.process.preserved).unwrap_or(usize::MAX).saturating_add(3);
+    if descriptors.len() != expected {
+        let message = format!("the process needs {expected} descriptors, not {}", descriptors.len());
         return Err(Failure::new(ErrorKind::InvalidArgument, message));
     }
     let fs = FsContext::copy_of(&container.fs);
@@ -38,7 +39,7 @@ pub(super) fn execute(
     let new = NewProcess {
         fs: Arc::new(fs),
         uts: Arc::clone(&container.uts),
-        files: process::stdio(kernel, descriptors)?,
+        files: process::descriptor_table(kernel, descriptors)?,
         spec: &request.process,
     };
     let task = process::new_task(kernel, &new)?;

@@ -33,19 +33,23 @@ pub(super) struct NewProcess<'a> {
     pub(super) spec: &'a ProcessSpec,
 }
 
-/// Makes a descriptor table of standard input, output and error.
+/// Makes a descriptor table of standard input, output and error, and what is behind them.
 ///
 /// # Errors
 ///
 /// `Os` if one of them can't be used.
-pub(super) fn stdio(kernel: &Arc<Kernel>, descriptors: Vec<OwnedFd>) -> Result<Arc<FdTable>, Failure> {
+pub(super) fn descriptor_table(
+    kernel: &Arc<Kernel>,
+    descriptors: Vec<OwnedFd>,
+) -> Result<Arc<FdTable>, Failure> {
     let files = FdTable::default();
+    let count = descriptors.len() as u64;
     for (number, descriptor) in descriptors.into_iter().enumerate() {
         let what = || format!("use the descriptor given as {number}");
         // With the access that the caller's have: a terminal is open for reading and writing on all three.
         let file = host::open_stdio(kernel, descriptor, OpenFlags::empty())
             .map_err(|errno| failed(what(), errno))?;
-        files.add(file, FdFlags::empty(), 3).map_err(|errno| failed(what(), errno))?;
+        files.add(file, FdFlags::empty(), count).map_err(|errno| failed(what(), errno))?;
     }
     Ok(Arc::new(files))
 }

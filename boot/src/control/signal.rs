@@ -18,14 +18,18 @@ pub(super) fn signal(kernel: &Kernel, request: &Request) -> Result<(), Failure> 
     let init = container.init();
     let is_alive = |process: &Process| process.zombie.is_none();
     // Before the tree is locked.
-    let foreground = job_control::foreground_of(kernel, init).unwrap_or(init);
+    let foreground = match request.target {
+        SignalTarget::ForegroundGroup(0) => job_control::foreground_of(kernel, init).unwrap_or(init),
+        SignalTarget::ForegroundGroup(pid) => job_control::foreground_of(kernel, pid).unwrap_or(pid),
+        SignalTarget::Init | SignalTarget::All | SignalTarget::Process(_) => init,
+    };
     let groups: Vec<_> = {
         let tree = kernel.processes.lock();
         let wanted: Box<dyn Fn(&Process) -> bool> = match request.target {
             SignalTarget::Init => Box::new(|process| process.group.tgid() == init),
             SignalTarget::All => Box::new(|_| true),
             SignalTarget::Process(pid) => Box::new(move |process| process.group.tgid() == pid),
-            SignalTarget::ForegroundGroup => Box::new(move |process| process.process_group == foreground),
+            SignalTarget::ForegroundGroup(_) => Box::new(move |process| process.process_group == foreground),
         };
         tree.processes().filter(|p| is_alive(p) && wanted(p)).map(|p| Arc::clone(&p.group)).collect()
     };

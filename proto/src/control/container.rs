@@ -5,7 +5,7 @@ use crate::container::ContainerSpec;
 
 /// Makes a container: its namespaces, mounts and first process, which does not run yet.
 ///
-/// Descriptors: standard input, output and error, then the gofer connections: the root's, and one for each mount of kind
+/// Descriptors: standard input, output and error, [`preserved`](crate::container::ProcessSpec::preserved) ones, then the gofer connections: the root's, and one for each mount of kind
 /// `Gofer` in order ([`crate::container::gofer_connections`] of them).
 ///
 /// Errors: `AlreadyExists`; `InvalidArgument` for a wrong number of descriptors; `Os` when a mount fails.

@@ -5,7 +5,7 @@ use crate::container::ProcessSpec;
 
 /// Starts another process in a running container.
 ///
-/// Descriptors: standard input, output and error. Its end is told by [`WaitPid`](super::WaitPid).
+/// Descriptors: standard input, output and error, then [`ProcessSpec::preserved`] others. Its end is told by [`WaitPid`](super::WaitPid).
 ///
 /// Errors: `NotFound`; `InvalidState` unless the container runs; `Execute` when the program cannot be executed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -14,6 +14,17 @@ pub struct Execute {
     pub id: String,
     /// The process.
     pub process: Box<ProcessSpec>,
+    /// What becomes of the process when this connection is closed before its end.
+    pub on_hang_up: OnHangUp,
+}
+
+/// What becomes of a process when the connection over which it was started is closed before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum OnHangUp {
+    /// It goes on.
+    GoOn,
+    /// It is killed: who started it stands for it on the host, and was killed itself.
+    Kill,
 }
 
 /// Reply to [`Execute`].

@@ -21,7 +21,7 @@ mod wait;
 pub use client::{Client, ClientError, Event, Ticket};
 pub use container::{ContainerState, CreateContainer, Destroy, StartContainer, State, Status};
 pub use debug::{Stacks, StacksReply, Statistics, StatisticsReply, Strace};
-pub use execute::{Execute, ExecuteReply};
+pub use execute::{Execute, ExecuteReply, OnHangUp};
 pub use freeze::{Pause, Resume};
 pub use hello::Hello;
 pub use limits::SetLimits;

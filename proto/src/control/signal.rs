@@ -22,8 +22,8 @@ pub enum SignalTarget {
     Init,
     /// All processes of the container.
     All,
-    /// The foreground process group of the first process' terminal; the first process' group if it has no terminal.
-    ForegroundGroup,
+    /// The foreground process group of this process' terminal, or its own group if it has no terminal; 0 is the first process.
+    ForegroundGroup(i32),
     /// One process, by the id that [`Execute`](super::Execute) or [`Processes`](super::Processes) told.
     Process(i32),
 }

@@ -53,6 +53,7 @@ pub fn convert(process: &Process, field: &str) -> Result<ProcessSpec, BundleErro
         rlimits,
         terminal: process.terminal().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
+        preserved: 0,
     })
 }
 

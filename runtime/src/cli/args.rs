@@ -1,6 +1,7 @@
 //! The subcommands and the flags that all of them have.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -142,6 +143,17 @@ pub(crate) enum Command {
     Syscalls(syscalls::Syscalls),
     Completions(completions::Completions),
     Man(man::Man),
+}
+
+impl Command {
+    /// The exit code if it cannot be carried out.
+    pub(crate) fn failure_code(&self) -> ExitCode {
+        match self {
+            // As `runc`'s: 1 may be the process' own.
+            Self::Exec(_) => ExitCode::from(255),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 #[cfg(test)]

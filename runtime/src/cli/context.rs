@@ -1,6 +1,7 @@
 //! What the global flags come to.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use cloister_proto::container::Overlay;
@@ -16,11 +17,17 @@ use super::{Global, Log};
 pub(crate) struct Context {
     pub(crate) global: Global,
     log: Log,
+    preserved: Vec<OwnedFd>,
 }
 
 impl Context {
-    pub(crate) fn new(global: Global, log: Log) -> Self {
-        Self { global, log }
+    pub(crate) fn new(global: Global, log: Log, preserved: Vec<OwnedFd>) -> Self {
+        Self { global, log, preserved }
+    }
+
+    /// The caller's descriptors that are for the container's process.
+    pub(crate) fn preserved(&self) -> &[OwnedFd] {
+        &self.preserved
     }
 
     /// The containers' state.

@@ -9,6 +9,7 @@ use cloister_runtime::container::{CreateOptions, Created, create};
 use cloister_runtime::state::ContainerId;
 
 use super::Context;
+use super::preserve::MAX_PRESERVED;
 
 /// Create a container from an OCI bundle; `start` runs its process
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ use super::Context;
     cloister create --bundle /srv/web --pid-file web.pid web && cloister start web")]
 pub(crate) struct Create {
     #[command(flatten)]
-    options: BundleArgs,
+    pub(super) options: BundleArgs,
     /// Name of the container
     id: ContainerId,
 }
@@ -33,9 +34,9 @@ pub(super) struct BundleArgs {
     /// Unix socket to send the master end of the container's terminal to
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
-    /// Number of descriptors from 3 on to pass to the container; only 0 is supported yet
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=0))]
-    preserve_fds: u32,
+    /// Number of descriptors from 3 on to pass to the container
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=MAX_PRESERVED))]
+    pub(super) preserve_fds: u32,
     /// Accepted for callers of other runtimes; a sandbox's root is never pivoted to on the host
     #[arg(long, hide = true)]
     no_pivot: bool,
@@ -58,6 +59,7 @@ impl BundleArgs {
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
             share_terminal: foreground,
+            preserved: context.preserved(),
             cgroups: context.cgroup_policy(),
             sandbox: context.sandbox(foreground),
             log: context.log_file(),

@@ -1,26 +1,34 @@
 //! `cloister exec`: another process in a container.
 
 use std::io::IsTerminal;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 use cloister_proto::container::ProcessSpec;
-use cloister_proto::control::{Execute, WaitPid};
+use cloister_proto::control::{Client, Execute, OnHangUp};
 use cloister_runtime::bundle::{convert_process, parse_process};
-use cloister_runtime::container::{Console, ContainerError, connect};
+use cloister_runtime::container::{Console, ContainerError, connect, write_pid_file};
+use cloister_runtime::foreground::Foreground;
 use cloister_runtime::state::{ContainerId, Entry};
 
 use super::Context;
-use super::do_command::parse_user;
+use super::exec_detached::{self, Starter};
+use super::preserve::MAX_PRESERVED;
 
 /// Run another process in a container
 ///
-/// The exit code is the process', 128+N if signal N ended it.
+/// Signals are passed on to the process. The exit code is the process', 128+N if signal N ended it, and 255 if it cannot be
+/// run. With --detach, a process of the host stands for it: it passes signals on, ends as the process does, and takes the
+/// process with it if it is killed.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cloister exec web ps aux\n  cloister exec -t -u 1000 --cwd /tmp web sh")]
+#[command(after_help = "Examples:\n  \
+    cloister exec web ps aux\n  \
+    cloister exec -t -u 1000 --cwd /tmp web sh\n  \
+    cloister exec --detach --pid-file job.pid web backup && kill $(cat job.pid)\n  \
+    cloister exec --process process.json web")]
 pub(crate) struct Exec {
     /// Set a variable of the environment
     #[arg(short, long, value_name = "NAME=VALUE")]
@@ -30,7 +38,16 @@ pub(crate) struct Exec {
     cwd: Option<String>,
     /// User and group [default: the container's]
     #[arg(short, long, value_name = "UID[:GID]", value_parser = parse_user)]
-    user: Option<(u32, u32)>,
+    user: Option<(u32, Option<u32>)>,
+    /// Supplementary group
+    #[arg(short = 'g', long, value_name = "GID")]
+    additional_gids: Vec<u32>,
+    /// Capability to have besides the container's
+    #[arg(short, long, value_name = "CAP_NAME", value_parser = parse_capability)]
+    cap: Vec<u64>,
+    /// Never gain privileges
+    #[arg(long)]
+    no_new_privs: bool,
     /// Give the process a terminal
     #[arg(short, long)]
     tty: bool,
@@ -38,14 +55,26 @@ pub(crate) struct Exec {
     #[arg(short, long)]
     detach: bool,
     /// OCI process description to use instead of the other flags
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["env", "cwd", "user", "command"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["env", "cwd", "user", "additional_gids", "cap", "command"])]
     process: Option<PathBuf>,
     /// Unix socket to send the master end of the terminal to
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
-    /// File to write the process id inside the sandbox to
+    /// File to write the id of the process that stands for it on the host to
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
+    /// File to write its id inside the sandbox to
+    #[arg(long, value_name = "FILE")]
+    internal_pid_file: Option<PathBuf>,
+    /// Number of descriptors from 3 on to pass to the process
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=MAX_PRESERVED))]
+    preserve_fds: u32,
+    /// Accepted for callers of other runtimes, without effect
+    #[arg(long, hide = true)]
+    apparmor: Option<String>,
+    /// Accepted for callers of other runtimes, without effect
+    #[arg(long, hide = true)]
+    process_label: Option<String>,
     /// Name of the container
     id: ContainerId,
     /// The command and its arguments
@@ -53,37 +82,83 @@ pub(crate) struct Exec {
     command: Vec<String>,
 }
 
+const ACTION: &str = "execute in";
+
 impl Exec {
+    /// How many descriptors this process takes over.
+    pub(super) fn preserved(&self) -> u32 {
+        // Who starts a deputy leaves them to that.
+        if self.detach && !exec_detached::is_deputy() { 0 } else { self.preserve_fds }
+    }
+
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let action = "execute in";
-        let fail = |source| ContainerError::Client { action, id: self.id.clone(), source };
+        if !self.detach {
+            let (mut client, foreground, pid) = self.start(context, OnHangUp::GoOn)?;
+            self.write_pids(std::process::id(), pid)?;
+            return self.wait(&mut client, &foreground, pid);
+        }
+        if !exec_detached::is_deputy() {
+            let (host, inside) = exec_detached::start()?;
+            self.write_pids(host, inside)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let starter = Starter::adopt()?;
+        let started = self.start(context, OnHangUp::Kill);
+        starter.tell(started.as_ref().map(|(.., pid)| pid));
+        match started {
+            Ok((mut client, foreground, pid)) => self.wait(&mut client, &foreground, pid),
+            // The starter tells it to the user.
+            Err(_) => Ok(ExitCode::from(255)),
+        }
+    }
+
+    /// Starts the process; returns its id inside.
+    fn start(&self, context: &Context, on_hang_up: OnHangUp) -> anyhow::Result<(Client, Foreground, i32)> {
         let entry = context.store()?.peek(&self.id)?;
-        let process = self.process(&entry)?;
-        let console = match (&self.console_socket, process.terminal) {
-            (Some(socket), true) => Some(Console::new(None)?.send(socket)?),
-            (Some(_), false) => return Err(ContainerError::UnusedConsole.into()),
+        let mut process = self.process(&entry)?;
+        process.preserved = u32::try_from(context.preserved().len())?;
+        let foreground = Foreground::begin()?;
+        let console = self.console(&process)?;
+        let mut files: Vec<BorrowedFd<'_>> = match &console {
+            Some(terminal) => vec![terminal.as_fd(); 3],
+            None => vec![rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
+        };
+        files.extend(context.preserved().iter().map(AsFd::as_fd));
+        let mut client = connect(&entry, ACTION)?;
+        let request = Execute { id: self.id.to_string(), process: Box::new(process), on_hang_up };
+        let pid = client.call(request, &files).map_err(|source| self.fail(source))?.pid;
+        Ok((client, foreground, pid))
+    }
+
+    fn console(&self, process: &ProcessSpec) -> anyhow::Result<Option<OwnedFd>> {
+        match (&self.console_socket, process.terminal) {
+            (Some(socket), true) => Ok(Some(Console::new(None)?.send(socket)?)),
+            (Some(_), false) => Err(ContainerError::UnusedConsole.into()),
             (None, true) if !std::io::stdin().is_terminal() => {
                 anyhow::bail!("standard input is not a terminal; leave --tty out, or use --console-socket")
             }
-            (None, _) => None,
-        };
-        let stdio: [BorrowedFd<'_>; 3] = match &console {
-            Some(terminal) => [terminal.as_fd(); 3],
-            None => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
-        };
-        let mut client = connect(&entry, action)?;
-        let request = Execute { id: self.id.to_string(), process: Box::new(process) };
-        let pid = client.call(request, &stdio).map_err(fail)?.pid;
-        if let Some(path) = &self.pid_file {
-            std::fs::write(path, pid.to_string())
-                .with_context(|| format!("cannot write the pid file {}", path.display()))?;
+            (None, _) => Ok(None),
         }
-        if self.detach {
-            return Ok(ExitCode::SUCCESS);
-        }
-        client.set_timeout(None).map_err(fail)?;
-        let status = client.call(WaitPid { id: self.id.to_string(), pid }, &[]).map_err(fail)?;
+    }
+
+    fn wait(&self, client: &mut Client, foreground: &Foreground, pid: i32) -> anyhow::Result<ExitCode> {
+        client.set_timeout(None).map_err(|source| self.fail(source))?;
+        let status = foreground.wait_pid(client, &self.id, pid).map_err(|source| self.fail(source))?;
         Ok(status.code().into())
+    }
+
+    fn fail(&self, source: cloister_proto::control::ClientError) -> ContainerError {
+        ContainerError::Client { action: ACTION, id: self.id.clone(), source }
+    }
+
+    fn write_pids(&self, host: u32, inside: i32) -> anyhow::Result<()> {
+        if let Some(path) = &self.internal_pid_file {
+            write_pid_file(path, inside)?;
+        }
+        if let Some(path) = &self.pid_file {
+            write_pid_file(path, i32::try_from(host)?)?;
+        }
+        Ok(())
     }
 
     /// The process: from the file, or the container's own with changes.
@@ -92,21 +167,68 @@ impl Exec {
             let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             let process = parse_process(&text)
                 .with_context(|| format!("{} is not a valid OCI process", path.display()))?;
-            return Ok(convert_process(&process, "process")?);
+            let mut process = convert_process(&process, "process")?;
+            process.terminal |= self.tty;
+            return Ok(process);
         }
         let config = entry.config()?;
         let process = config.process().as_ref().context("the container's configuration has no process")?;
         let mut process = convert_process(process, "process")?;
         process.args = self.command.iter().map(|argument| argument.as_str().into()).collect();
-        process.env.extend(self.env.iter().map(|variable| variable.as_str().into()));
+        for variable in &self.env {
+            let name = variable.split_once('=').map_or(&**variable, |(name, _)| name).as_bytes();
+            process.env.retain(|known| known.split(|byte| *byte == b'=').next() != Some(name));
+            process.env.push(variable.as_str().into());
+        }
         process.terminal = self.tty;
+        process.no_new_privileges |= self.no_new_privs;
         if let Some(cwd) = &self.cwd {
             process.cwd = cwd.as_str().into();
         }
         if let Some((uid, gid)) = self.user {
-            (process.user.uid, process.user.gid) = (uid, gid);
-            process.user.additional_gids.clear();
+            process.user.uid = uid;
+            process.user.gid = gid.unwrap_or(process.user.gid);
+        }
+        process.user.additional_gids.extend(&self.additional_gids);
+        for bit in &self.cap {
+            let sets = &mut process.capabilities;
+            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+                *set |= bit;
+            }
         }
         Ok(process)
+    }
+}
+
+/// Parses `UID[:GID]`.
+fn parse_user(text: &str) -> Result<(u32, Option<u32>), String> {
+    match text.split_once(':') {
+        Some(_) => super::do_command::parse_user(text).map(|(uid, gid)| (uid, Some(gid))),
+        None => super::do_command::parse_user(text).map(|(uid, _)| (uid, None)),
+    }
+}
+
+/// Parses the name of a capability, with or without `CAP_`, in any case.
+fn parse_capability(text: &str) -> Result<u64, String> {
+    let upper = text.to_ascii_uppercase();
+    let name = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+    let capability = name.parse::<caps::Capability>();
+    capability
+        .map(|known| known.bitmask())
+        .map_err(|_| format!("{text:?} is not a capability, such as CAP_NET_ADMIN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_capabilities_are_read() {
+        assert_eq!(parse_user("7"), Ok((7, None)));
+        assert_eq!(parse_user("7:8"), Ok((7, Some(8))));
+        parse_user("root").unwrap_err();
+        assert_eq!(parse_capability("CAP_KILL"), Ok(1 << 5));
+        assert_eq!(parse_capability("kill"), Ok(1 << 5));
+        assert!(parse_capability("CAP_NOPE").unwrap_err().contains("CAP_NOPE"));
     }
 }

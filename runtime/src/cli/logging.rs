@@ -62,7 +62,7 @@ pub(crate) fn report(error: &anyhow::Error, has_file: bool) {
 }
 
 /// An error with its causes on one line. Causes that an error tells itself are not told again.
-fn one_line(error: &anyhow::Error) -> String {
+pub(super) fn one_line(error: &anyhow::Error) -> String {
     error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })

@@ -9,12 +9,14 @@ mod delete;
 mod do_command;
 mod events;
 mod exec;
+mod exec_detached;
 mod features;
 mod kill;
 mod list;
 mod logging;
 mod man;
 mod pause;
+mod preserve;
 mod ps;
 mod ps_columns;
 mod run;
@@ -29,6 +31,7 @@ mod wait;
 pub(crate) use args::{Cli, Command, Global};
 pub(crate) use context::Context;
 pub(crate) use logging::{Log, report};
+pub(crate) use preserve::take_over;
 
 use std::process::ExitCode;
 

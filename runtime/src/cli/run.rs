@@ -23,7 +23,7 @@ use super::create::BundleArgs;
     cloister run --detach web")]
 pub(crate) struct Run {
     #[command(flatten)]
-    options: BundleArgs,
+    pub(super) options: BundleArgs,
     /// Do not wait; `delete` removes the container later
     #[arg(short, long)]
     detach: bool,

@@ -34,6 +34,8 @@ pub struct CreateOptions<'a> {
     pub console_socket: Option<&'a Path>,
     /// Whether the caller's own terminal may become the container's.
     pub share_terminal: bool,
+    /// Descriptors that the process has as 3 and on.
+    pub preserved: &'a [OwnedFd],
     /// How its control group is chosen.
     pub cgroups: Policy,
     /// How the sandbox is started.
@@ -112,18 +114,20 @@ pub fn create(
     options: &CreateOptions<'_>,
 ) -> Result<Created, ContainerError> {
     let bundle = Bundle::load(options.bundle)?;
-    let prepared = prepare(&bundle, options.overlay)?;
+    let mut prepared = prepare(&bundle, options.overlay)?;
+    prepared.spec.process.preserved = u32::try_from(options.preserved.len()).unwrap_or(u32::MAX);
     let rootfs =
         prepared.binds.first().map(|root| root.source.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = Folder(Some(store.create(id)?));
     let console = console(&bundle.spec, &prepared, options)?;
-    let stdio = stdio(console.as_ref());
+    let mut files = stdio(console.as_ref()).to_vec();
+    files.extend(options.preserved.iter().map(AsFd::as_fd));
     let limits = HostLimits {
         group: group(folder.entry(), &bundle.spec, options.cgroups)?,
         oom_score_adj: prepared.spec.process.oom_score_adj,
     };
     let sandbox_options = sandbox::Options { limits, ..options.sandbox.clone() };
-    let sandbox = Sandbox::create(folder.entry(), prepared, stdio, options.log, &sandbox_options)?;
+    let sandbox = Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?;
     let identity = |process: &crate::launch::Process| {
         ProcessIdentity::of(process.pid()).ok_or_else(|| ContainerError::Gone(id.clone()))
     };
@@ -205,7 +209,11 @@ fn stdio(console: Option<&OwnedFd>) -> [BorrowedFd<'_>; 3] {
 }
 
 /// Writes a pid file in one step, so that who waits for it never reads half of it.
-fn write_pid_file(path: &Path, pid: i32) -> Result<(), ContainerError> {
+///
+/// # Errors
+///
+/// [`ContainerError::PidFile`].
+pub fn write_pid_file(path: &Path, pid: i32) -> Result<(), ContainerError> {
     let fail = |source| ContainerError::PidFile { path: path.to_owned(), source };
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));

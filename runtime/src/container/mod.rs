@@ -13,7 +13,7 @@ mod usage;
 
 pub use connect::{REPLY_TIMEOUT, connect};
 pub use console::Console;
-pub use create::{CreateOptions, Created, create};
+pub use create::{CreateOptions, Created, create, write_pid_file};
 pub use delete::delete;
 pub use error::ContainerError;
 pub use kill::{kill, parse_signal};

@@ -34,13 +34,14 @@ fn in_parts(
     let mut done = 0;
     loop {
         let len = (total - done).min(MAX_TRANSFER);
-        match part(done, len) {
-            Ok(moved) => done += moved,
+        let moved = match part(done, len) {
+            Ok(moved) => moved,
             Err(errno) if done == 0 => return Err(errno),
             Err(_) => return Ok(done),
-        }
-        // The second part of the condition: the last part was short.
-        if done >= total || done % MAX_TRANSFER != 0 || len == 0 {
+        };
+        done += moved;
+        // A short part, or none at the end of the file, is the last one.
+        if done >= total || moved < len {
             return Ok(done);
         }
     }
@@ -108,5 +109,22 @@ impl FileOps for HostFile {
     fn sync(&self, data_only: bool) -> Result<(), Errno> {
         let result = if data_only { rustix::fs::fdatasync(&*self.fd) } else { rustix::fs::fsync(&*self.fd) };
         result.map_err(to_errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_part_is_the_last() {
+        let moved = |parts: &[usize], total: usize| {
+            let mut parts = parts.iter().copied();
+            in_parts(total, |_, len| Ok(parts.next().unwrap().min(len)))
+        };
+        assert_eq!(moved(&[0], 10), Ok(0), "the end of the file");
+        assert_eq!(moved(&[4], 10), Ok(4));
+        assert_eq!(moved(&[MAX_TRANSFER, 0], MAX_TRANSFER + 1), Ok(MAX_TRANSFER));
+        assert_eq!(moved(&[MAX_TRANSFER, 1], MAX_TRANSFER + 1), Ok(MAX_TRANSFER + 1));
     }
 }
