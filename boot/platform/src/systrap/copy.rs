@@ -58,10 +58,13 @@ impl Copier {
         let buffer = slots.address(slot) + BUFFER as u64;
         let copied = self.request(slots, slot, [address, buffer], into.len())?;
         let words = slots.slot(slot).get(BUFFER / 8..)?;
-        for (bytes, word) in into.get_mut(..copied)?.chunks_mut(8).zip(words) {
-            let word = word.load(Ordering::Relaxed).to_ne_bytes();
-            bytes.copy_from_slice(word.get(..bytes.len())?);
+        // Whole words first, for the sake of speed.
+        let (whole, rest) = into.get_mut(..copied)?.as_chunks_mut();
+        let last = words.get(whole.len()).map_or([0; 8], |word| word.load(Ordering::Relaxed).to_ne_bytes());
+        for (bytes, word) in whole.iter_mut().zip(words) {
+            *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
         }
+        rest.copy_from_slice(last.get(..rest.len())?);
         Some(copied)
     }
 
@@ -69,10 +72,14 @@ impl Copier {
     pub(super) fn write(&self, slots: &Slots, helper: Pid, address: u64, from: &[u8]) -> Option<usize> {
         let slot = self.slot(helper).filter(|_| from.len() <= BUFFER_BYTES)?;
         let words = slots.slot(slot).get(BUFFER / 8..)?;
-        for (bytes, word) in from.chunks(8).zip(words) {
-            let mut value = [0; 8];
-            value.get_mut(..bytes.len())?.copy_from_slice(bytes);
-            word.store(u64::from_ne_bytes(value), Ordering::Relaxed);
+        let (whole, rest) = from.as_chunks();
+        for (bytes, word) in whole.iter().zip(words) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+        if let Some(word) = words.get(whole.len()) {
+            let mut last = [0; 8];
+            last.get_mut(..rest.len())?.copy_from_slice(rest);
+            word.store(u64::from_ne_bytes(last), Ordering::Relaxed);
         }
         let buffer = slots.address(slot) + BUFFER as u64;
         self.request(slots, slot, [buffer, address], from.len())

@@ -1,11 +1,11 @@
 //! Guest threads: made, stopped, resumed, ended.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, LockGuard, class};
+use hashbrown::HashMap;
 use rustix::process::{Pid, Signal};
 
 use super::Patching;
