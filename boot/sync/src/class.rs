@@ -5,7 +5,7 @@
 /// Protects the list of control connections.
 pub const CONNECTIONS: u8 = 1;
 /// Protects what only the worker that runs a task uses: its registers, the call that it is in. Held while the task
-/// is handled, and with [`DIRECTORY`] and [`GOFER`] the only lock that may be held over a gofer's answer.
+/// is handled, and with [`DIRECTORY`], [`COPY_UP`] and [`GOFER`] the only lock that may be held over a gofer's answer.
 pub const TASK_RUN: u8 = 5;
 /// Protects the table of containers.
 pub const CONTAINERS: u8 = 6;
@@ -44,6 +44,8 @@ pub const MOUNT_POINT: u8 = 115;
 pub const DENTRY: u8 = 120;
 /// Protects the list of dentries that can be evicted.
 pub const DENTRY_LRU: u8 = 130;
+/// Serialises the copying of an inode of a lower file system to the upper one; held while a gofer answers.
+pub const COPY_UP: u8 = 135;
 /// Protects an inode of an upper file system (overlay), which calls into inodes of lower ones.
 pub const UPPER_INODE: u8 = 140;
 /// Protects the table of an overlay's objects.

@@ -26,17 +26,24 @@ impl OverlayInode {
     ///
     /// As [`OverlayInode::upper`].
     pub(super) fn upper_with(&self, len: Option<u64>) -> Result<Arc<TmpfsInode>, Errno> {
-        let mut state = self.state.lock();
-        if let Some(upper) = &state.upper {
+        if let Some(upper) = &self.state.lock().upper {
+            return Ok(Arc::clone(upper));
+        }
+        let _copying = self.copying.lock();
+        // Somebody else may have been faster.
+        if let Some(upper) = &self.state.lock().upper {
             return Ok(Arc::clone(upper));
         }
         // Without an upper inode there is a lower one.
         let lower = self.lower.as_ref().ok_or(errno::EIO)?;
         self.file_system.upper.check_inodes()?;
         let upper = self.copy(lower, len)?;
+        let mut state = self.state.lock();
         state.upper = Some(Arc::clone(&upper));
-        drop(state);
-        self.file_system.pin(Key::of(lower));
+        // What has no name any more goes with its last user. The lock sees to it that the last name is not lost in between.
+        if self.has_name(state.links) {
+            self.file_system.pin(Key::of(lower));
+        }
         Ok(upper)
     }
 

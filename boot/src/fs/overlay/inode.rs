@@ -26,6 +26,7 @@ pub(crate) struct OverlayInode {
     pub(super) number: u64,
     /// What it was before this overlay; `None` for what was made here.
     pub(super) lower: Option<Arc<dyn Inode>>,
+    pub(super) copying: Lock<(), { class::COPY_UP }>,
     pub(super) state: Lock<State, { class::UPPER_INODE }>,
     anchors: Anchors,
 }
@@ -50,6 +51,7 @@ impl OverlayInode {
             kind: lower.kind(),
             number: attributes.inode,
             lower: Some(lower),
+            copying: Lock::default(),
             state: Lock::new(State { upper: None, links: attributes.links, names: Names::default() }),
             anchors: Anchors::default(),
         })
@@ -64,6 +66,7 @@ impl OverlayInode {
             kind: upper.kind(),
             number: file_system.new_number(),
             lower: None,
+            copying: Lock::default(),
             state: Lock::new(State { upper: Some(upper), links, names: Names::default() }),
             anchors: Anchors::default(),
         }))
@@ -82,6 +85,7 @@ impl OverlayInode {
             kind,
             number,
             lower,
+            copying: Lock::default(),
             state: Lock::new(State { upper, links, names: Names::default() }),
             anchors: Anchors::default(),
         })
@@ -115,13 +119,16 @@ impl OverlayInode {
             state.links
         };
         let Some(lower) = &self.lower else { return };
-        // A directory that was removed still counts itself.
-        let is_gone = links == 0 || (self.kind == FileKind::Directory && links == 1);
-        if is_gone {
-            self.file_system.unpin(Key::of(lower));
-        } else {
+        if self.has_name(links) {
             self.file_system.pin(Key::of(lower));
+        } else {
+            self.file_system.unpin(Key::of(lower));
         }
+    }
+
+    /// Returns whether it has a name, if it has so many links: a directory that was removed still counts itself.
+    pub(super) fn has_name(&self, links: u32) -> bool {
+        links > u32::from(self.kind == FileKind::Directory)
     }
 
     /// Notes that the names of this directory changed.

@@ -16,8 +16,9 @@
 //!
 //! # Locking
 //!
-//! [`class::UPPER_INODE`](cloister_sync::class::UPPER_INODE) protects an object's state, and is held while it is copied
-//! up, so that all see the copy or none does. [`class::OVERLAY`](cloister_sync::class::OVERLAY) protects the table of
+//! [`class::COPY_UP`](cloister_sync::class::COPY_UP) is held while an object is copied up, so that it is done once.
+//! [`class::UPPER_INODE`](cloister_sync::class::UPPER_INODE) protects an object's state: whoever looks at it meanwhile sees
+//! what is below. [`class::OVERLAY`](cloister_sync::class::OVERLAY) protects the table of
 //! objects; nothing is dropped under it.
 
 mod copy_up;

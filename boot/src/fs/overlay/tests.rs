@@ -124,3 +124,23 @@ fn cutting_a_file_off_copies_only_what_is_left() {
     a.set_attributes(&AttributeChange { size: Some(2), ..AttributeChange::default() }).unwrap();
     assert_eq!(read(&a), b"lo");
 }
+
+#[test]
+fn what_is_changed_without_a_name_goes_with_its_last_user() {
+    let root = overlay(&lower());
+    for name in [&b"d"[..], b"e"] {
+        let object = root.lookup(name).unwrap();
+        if name == b"d" {
+            let x = object.lookup(b"x").unwrap();
+            object.unlink(b"x", &x).unwrap();
+            write(&x, b"written by a descriptor that is still open");
+            assert_eq!(read(&x), b"written by a descriptor that is still open");
+        } else {
+            root.remove_directory(name, &object).unwrap();
+            object.set_attributes(&AttributeChange { uid: Some(1), ..AttributeChange::default() }).unwrap();
+        }
+    }
+    // The root and `d` have lost names; what those stood for is gone.
+    assert_eq!(root.file_system.changed().len(), 2);
+    assert!(root.file_system.changed().iter().all(|object| object.kind() == FileKind::Directory));
+}
