@@ -3,8 +3,8 @@
 //! A stop and its answer are four context switches' worth of work for the host, and the helper runs where the kernel's
 //! thread is: the host then has to interrupt the processor on which the guest thread waits, for its view of memory to
 //! change. So a helper whose address space is changed more than once gets a page of commands, and a loop that carries
-//! them out. The thread that waits for the change wakes it on its own processor, and lets it go first; if that can't be
-//! or does not happen, the kernel wakes it.
+//! them out. The thread that waits for the change wakes it on its own processor, and lets it go first. If that does not
+//! happen, or other threads want that processor, the kernel wakes it on its own.
 //!
 //! # Trust
 //!
@@ -68,10 +68,7 @@ impl Commands {
             let first = tables.owners.slots_of(helper).first().copied();
             let service = tables.service(helper)?;
             match *service {
-                Service::Serves(slot) => {
-                    tables.take_helper_apart(helper);
-                    return Some(slot);
-                }
+                Service::Serves(slot) => return Some(slot),
                 Service::Paused(slot) => (slot, false),
                 Service::Stopped(stops) => {
                     *service = Service::Stopped(stops + u32::from(first.is_some()));
@@ -106,7 +103,6 @@ impl Commands {
             ..Registers::start_at(tracer.layout.serve, tracer.layout.commands)
         };
         let mut tables = tracer.tables();
-        tables.take_helper_apart(helper);
         *tables.service(helper).ok_or(errno::ESRCH)? = Service::Serves(slot);
         sys::set_registers(helper, &registers)?;
         sys::continue_natively(helper)
@@ -121,15 +117,29 @@ impl Commands {
         routine: Routine,
         registers: &Registers,
     ) -> Result<u64, Errno> {
+        // Among threads that run it would have to wait for its turn, where the kernel's thread is it need not.
+        let is_apart = {
+            let mut tables = tracer.tables();
+            let is_apart = self.slots.running() == 0
+                && tables.owners.slots_of(helper).iter().any(|slot| self.slots.is_spinning(*slot));
+            if is_apart {
+                tables.take_helper_apart(helper);
+            } else {
+                tables.bring_helper_home(helper).ok_or(errno::ESRCH)?;
+            }
+            is_apart
+        };
         let number = self.put(slot, routine, registers)?;
-        let mut is_woken =
-            !tracer.tables().owners.slots_of(helper).iter().any(|slot| self.slots.ask_for_help(*slot));
+        let is_asked = is_apart
+            && tracer.tables().owners.slots_of(helper).iter().any(|slot| self.slots.ask_for_help(*slot));
+        let mut is_woken = !is_asked;
         if is_woken {
             self.wake(slot);
         }
         let asked = Instant::now();
+        let looks = if is_apart { LOOKS } else { 1 };
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..looks {
                 if let Some(result) = self.answer(number) {
                     return Ok(result);
                 }

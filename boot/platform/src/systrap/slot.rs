@@ -11,7 +11,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use cloister_abi::{Errno, Registers, errno};
 use rustix::fs::{FallocateFlags, MemfdFlags};
@@ -120,6 +120,8 @@ pub(super) struct Slots {
     file: OwnedFd,
     memory: NonNull<AtomicU64>,
     count: usize,
+    /// How many threads run, as far as helpers care.
+    running: AtomicUsize,
     /// Where the first slot is in stub processes.
     base: u64,
 }
@@ -166,7 +168,7 @@ impl Slots {
         let memory =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) }?;
         let memory = NonNull::new(memory.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { file, memory, count, base })
+        Ok(Self { file, memory, count, base, running: AtomicUsize::new(0) })
     }
 
     /// Returns the file, whose first page is the doorbell's.
@@ -309,6 +311,21 @@ impl Slots {
         if let Some(state) = self.state(slot) {
             let _ = state.compare_exchange(TRAPPED, PARKED, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Takes note of how many threads run.
+    pub(super) fn set_running(&self, count: usize) {
+        self.running.store(count, Ordering::Relaxed);
+    }
+
+    /// Returns how many threads ran when the kernel was last told of a trap.
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a trapped thread spins.
+    pub(super) fn is_spinning(&self, slot: usize) -> bool {
+        self.state(slot).is_some_and(|state| state.load(Ordering::Relaxed) == TRAPPED)
     }
 
     /// Has a trapped thread that spins wake its helper. Returns whether it spins.

@@ -197,7 +197,9 @@ impl GuestThreads {
     pub(super) fn take_trapped(&self) -> Option<Pid> {
         let mut table = self.table();
         let at = table.running.iter().position(|thread| self.slots.is_trapped(thread.slot))?;
-        Some(table.running.swap_remove(at).pid)
+        let trapped = table.running.swap_remove(at);
+        self.slots.set_running(table.running.len());
+        Some(trapped.pid)
     }
 
     /// Returns whether a thread has trapped.
