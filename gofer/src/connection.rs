@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use cloister_9p::frame;
 use cloister_9p::transport;
 use rustix::event::PollFlags;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::session::{Reply, Session};
@@ -18,6 +20,8 @@ const INCOMING_SIZE: usize = 8 << 10;
 pub enum Next {
     /// It does.
     Continue,
+    /// It does, and a receive that waits has waited for the socket's time-out.
+    Idle,
     /// The client has gone, or what it sends cannot be told apart into messages.
     Close,
 }
@@ -60,6 +64,15 @@ impl Connection {
         }
     }
 
+    /// Has receives that wait return when nothing comes for so long.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.socket, Timeout::Recv, Some(patience))?)
+    }
+
     /// The socket, and what it waits for.
     pub fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
         (self.socket.as_fd(), if self.is_sending() { PollFlags::OUT } else { PollFlags::IN })
@@ -79,8 +92,11 @@ impl Connection {
     }
 
     fn try_advance(&mut self, wait: Wait) -> io::Result<Next> {
-        if !self.is_sending() && self.receive(wait)? == Next::Close {
-            return Ok(Next::Close);
+        if !self.is_sending() {
+            match self.receive(wait)? {
+                Next::Continue => {}
+                end @ (Next::Idle | Next::Close) => return Ok(end),
+            }
         }
         self.send()?;
         let mut start = 0;
@@ -113,7 +129,10 @@ impl Connection {
                 self.filled += received.len;
                 Ok(Next::Continue)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Next::Continue),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(match wait {
+                Wait::ForBytes => Next::Idle,
+                Wait::Never => Next::Continue,
+            }),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Next::Close),
             Err(error) => Err(error),
         }

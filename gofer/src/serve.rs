@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use cloister_footprint::Footprint;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 
@@ -20,12 +21,23 @@ const MAX_CONNECTIONS: usize = 256;
 pub struct Server {
     listeners: Vec<(OwnedFd, Rc<Tree>)>,
     connections: Vec<Connection>,
+    footprint: Footprint,
 }
 
 impl Server {
     /// Serves `tree` to the client at the other end of a connected stream socket.
     pub fn add_connection(&mut self, socket: OwnedFd, tree: Rc<Tree>) {
         self.connections.push(Connection::new(socket, Session::new(tree)));
+    }
+
+    /// Has the present connections notice when they are idle, so that memory is given back then.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    pub fn watch_for_idleness(&self) -> io::Result<()> {
+        let Some(patience) = self.footprint.patience() else { return Ok(()) };
+        self.connections.iter().try_for_each(|connection| connection.set_patience(patience))
     }
 
     /// Serves `tree` to all who connect to a listening socket.
@@ -43,8 +55,10 @@ impl Server {
             match self.connections.as_mut_slice() {
                 // The usual sandbox has one connection, to which a receive that waits saves a system call per request.
                 [only] if self.listeners.is_empty() && !only.is_sending() => {
-                    if only.advance(Wait::ForBytes) == Next::Close {
-                        self.connections.clear();
+                    match only.advance(Wait::ForBytes) {
+                        Next::Continue => {}
+                        Next::Idle => self.wait_and_advance()?,
+                        Next::Close => self.connections.clear(),
                     }
                 }
                 _ => self.wait_and_advance()?,
@@ -58,7 +72,7 @@ impl Server {
         let (listeners_ready, connections_ready) = ready.split_at(self.listeners.len());
         let mut is_ready = connections_ready.iter();
         self.connections.retain_mut(|connection| {
-            !is_ready.next().is_some_and(|&ready| ready) || connection.advance(Wait::Never) == Next::Continue
+            !is_ready.next().is_some_and(|&ready| ready) || connection.advance(Wait::Never) != Next::Close
         });
         for (index, _) in listeners_ready.iter().enumerate().filter(|(_, ready)| **ready) {
             self.accept(index);
@@ -66,7 +80,7 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until something can be done, and says for which sockets: listening ones first.
+    /// Waits until something can be done, and says for which sockets: listening ones first. Gives memory back meanwhile.
     fn wait(&self) -> io::Result<Vec<bool>> {
         let accepting =
             if self.connections.len() < MAX_CONNECTIONS { PollFlags::IN } else { PollFlags::empty() };
@@ -76,7 +90,12 @@ impl Server {
             .chain(connections)
             .map(|(socket, interest)| PollFd::from_borrowed_fd(socket, interest))
             .collect();
-        match poll(&mut fds, None) {
+        let patience = self.footprint.patience().and_then(|patience| Timespec::try_from(patience).ok());
+        match poll(&mut fds, patience.as_ref()) {
+            Ok(0) => {
+                self.footprint.reduce();
+                Ok(vec![false; fds.len()])
+            }
             Ok(_) | Err(Errno::INTR) => Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect()),
             Err(errno) => Err(errno.into()),
         }

@@ -33,6 +33,9 @@ pub enum SetupError {
     /// A descriptor is not a socket to serve over.
     #[error("descriptor {0} is not a connected stream socket")]
     NotASocket(RawFd),
+    /// A connection cannot be set up.
+    #[error("cannot set the time-out of a connection: {0}")]
+    Connection(io::Error),
     /// A socket cannot be made.
     #[error("cannot listen at `{path}` (remove it if no other process uses it): {source}")]
     Listen {
@@ -105,6 +108,7 @@ pub fn prepare(args: &Args, inherited: &mut Inherited) -> Result<Server, SetupEr
     for (Listen { path, access, .. }, socket) in args.listen.iter().zip(listeners) {
         server.add_listener(socket, open_tree(path, *access)?);
     }
+    server.watch_for_idleness().map_err(SetupError::Connection)?;
     if !args.no_sandbox {
         sandbox::keep_file_capabilities().map_err(SetupError::Capabilities)?;
         sandbox::install()?;

@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use cloister_footprint::Footprint;
 use cloister_proto::control::{
     Client, ClientError, Event, ExitStatus, Method, Processes, Signal as Request, SignalTarget, Ticket, Wait,
     WaitPid,
 };
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -111,6 +112,7 @@ impl Foreground {
         target: Target<'_>,
         ticket: Ticket,
     ) -> Result<ExitStatus, ClientError> {
+        let footprint = Footprint::default();
         loop {
             if let Event::Reply(status) = client.poll::<M>(ticket)? {
                 return Ok(status);
@@ -120,7 +122,13 @@ impl Foreground {
                 PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN),
             ];
             ready.extend(processes.iter().map(|process| PollFd::from_borrowed_fd(*process, PollFlags::IN)));
-            retry_on_intr(|| poll(&mut ready, None)).map_err(|_| ClientError::Closed)?;
+            let patience = footprint.patience().and_then(|patience| Timespec::try_from(patience).ok());
+            let count =
+                retry_on_intr(|| poll(&mut ready, patience.as_ref())).map_err(|_| ClientError::Closed)?;
+            if count == 0 {
+                footprint.reduce();
+                continue;
+            }
             let mut ready = ready.iter().map(|entry| !entry.revents().is_empty());
             let (signal, message) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
             if !signal && !message {

@@ -57,7 +57,8 @@ pub(super) fn samples(
 
 #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
 fn watch(rows: &[RowPlan], count: usize) -> Vec<(String, f64)> {
-    std::thread::sleep(Duration::from_millis(500));
+    // Processes give memory back when they have done nothing for a second or two.
+    std::thread::sleep(Duration::from_secs(3));
     let all = Process::own().descendants();
     let before = ticks(&all);
     let is_long = |row: &RowPlan| matches!(row.measure, Measure::Idle(_, Idle::Processor));

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use cloister_abi::errno;
+use cloister_footprint::Footprint;
 
 /// The host threads that wait for stub processes: one in boot, more in tests.
 static TRACERS: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
@@ -21,6 +22,7 @@ pub(crate) struct Sleeper {
     slot: &'static AtomicI32,
     /// The thread's mask without `SIGCHLD`.
     mask: MaskSet,
+    footprint: Footprint,
 }
 
 #[derive(Clone, Copy)]
@@ -58,10 +60,11 @@ impl Sleeper {
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const blocked, &raw mut mask) };
         // SAFETY: `mask` is a valid set.
         unsafe { libc::sigdelset(&raw mut mask, libc::SIGCHLD) };
-        Ok(Self { slot, mask: MaskSet(mask) })
+        Ok(Self { slot, mask: MaskSet(mask), footprint: Footprint::default() })
     }
 
-    /// Sleeps until a stub process has something to report, one of `descriptors` is readable, or `timeout` is over.
+    /// Sleeps until a stub process has something to report, one of `descriptors` is readable, or `timeout` is over. May
+    /// return sooner.
     pub(crate) fn sleep(
         &self,
         descriptors: [BorrowedFd<'_>; 2],
@@ -69,13 +72,17 @@ impl Sleeper {
     ) -> std::io::Result<()> {
         let mut polled =
             descriptors.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        let timeout = timeout.map(|timeout| libc::timespec {
+        let patience = self.footprint.patience().filter(|patience| timeout.is_none_or(|it| it > *patience));
+        let timeout = patience.or(timeout).map(|timeout| libc::timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: `polled` has two elements; the time-out and the mask are valid or null.
         let result = unsafe { libc::ppoll(polled.as_mut_ptr(), 2, timeout, &raw const self.mask.0) };
+        if result == 0 && patience.is_some() {
+            self.footprint.reduce();
+        }
         if result == -1 {
             let error = std::io::Error::last_os_error();
             return if error.raw_os_error() == Some(errno::EINTR.raw()) { Ok(()) } else { Err(error) };
