@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod container;
 pub mod exclusive;
 pub mod guest;
+mod kcmp;
 pub mod known;
 pub mod leaks;
 pub mod paths;

@@ -117,6 +117,26 @@ impl Process {
         value.context("no Pss in smaps_rollup")?.trim().parse().context("Pss is no number")
     }
 
+    /// How much of its program is in memory for it, and how much there is, in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn program_kib(self) -> Result<(u64, u64)> {
+        let (text, program) = (self.read("smaps")?, self.link("exe")?);
+        let (mut resident, mut size, mut is_its_own) = (0, 0, false);
+        for line in text.lines() {
+            let value = |value: &str| value.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+            match line.split_once(':') {
+                Some(("Size", kib)) if is_its_own => size += value(kib),
+                Some(("Rss", kib)) if is_its_own => resident += value(kib),
+                Some((name, _)) if !name.contains(' ') => {}
+                // The line of a mapping, with its device in the middle and its file at the end.
+                _ => is_its_own = line.ends_with(&program),
+            }
+        }
+        Ok((resident, size))
+    }
+
     /// Its number of threads.
     pub fn nr_threads(self) -> usize {
         fs::read_dir(self.path("task")).map_or(0, Iterator::count)

@@ -230,4 +230,24 @@ mod tests {
             Ok(())
         })
     }
+
+    #[test]
+    fn an_idle_sandbox_gives_memory_back() -> Result<()> {
+        inspect("memory", |sandbox| {
+            for process in [vec![sandbox.boot], sandbox.gofers.clone()].concat() {
+                let until = Instant::now() + Duration::from_secs(30);
+                loop {
+                    let (resident, size) = process.program_kib()?;
+                    ensure!(size > 1000, "process {} has {size} KiB of program", process.0);
+                    if resident < size / 2 {
+                        break;
+                    }
+                    let name = process.name()?;
+                    ensure!(Instant::now() < until, "{name} keeps {resident} of {size} KiB of its program");
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+            Ok(())
+        })
+    }
 }

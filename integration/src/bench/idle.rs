@@ -11,7 +11,7 @@ use super::rows::{Idle, Measure, RowPlan};
 use crate::exclusive::Exclusive;
 use crate::process::{self, Status};
 use crate::processes::Process;
-use crate::{Place, Program, Rootfs, Session};
+use crate::{Place, Program, Rootfs, Session, kcmp};
 
 /// How long they are watched.
 const WATCHED: Duration = Duration::from_secs(10);
@@ -72,7 +72,12 @@ fn watch(rows: &[RowPlan], count: usize) -> Vec<(String, f64)> {
         let Measure::Idle(_, what) = row.measure else { return None };
         let value = match what {
             Idle::Memory => {
-                let kib: u64 = all.iter().filter_map(|process| process.proportional_kib().ok()).sum();
+                // Each would report all of the memory that it shares as a thread does.
+                let is_first = |(at, process): &(usize, &Process)| {
+                    !all.iter().take(*at).any(|other| kcmp::is_memory_shared(*other, **process))
+                };
+                let counted = all.iter().enumerate().filter(is_first);
+                let kib: u64 = counted.filter_map(|(_, process)| process.proportional_kib().ok()).sum();
                 each(kib as f64 / 1024.0)
             }
             Idle::Processes => each(all.len() as f64),
