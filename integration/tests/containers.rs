@@ -135,6 +135,26 @@ mod tests {
     }
 
     #[test]
+    fn files_are_read_from_outside() -> Result<()> {
+        let script = "seq 300000 > /tmp/numbers; mkfifo /tmp/fifo; touch /work/ready; exec sleep 100";
+        with_bundle("files_are_read_from_outside", &shell(script), |container| {
+            container.start()?;
+            container.wait_for_file("ready")?;
+            let all: String = (1..=300_000).map(|number| format!("{number}\n")).collect();
+            let done = container.ok(&["read", "ID", "/tmp/numbers"])?;
+            ensure!(done.stdout == all, "{} bytes of {}", done.stdout.len(), all.len());
+            let part = container.ok(&["read", "--offset", "2", "--size", "5", "ID", "/tmp/numbers"])?;
+            ensure!(part.stdout == "2\n3\n4", "{part}");
+            ensure!(container.ok(&["read", "ID", "/proc/1/comm"])?.stdout == "sleep\n");
+            container.refused(&["read", "ID", "/no/such/file"], &["/no/such/file"])?;
+            container.refused(&["read", "ID", "/tmp"], &["/tmp"])?;
+            container.refused(&["read", "ID", "/tmp/fifo"], &["/tmp/fifo"])?;
+            container.ok(&["delete", "--force", "ID"])?;
+            container.refused(&["read", "ID", "/tmp/numbers"], &[container.id()])
+        })
+    }
+
+    #[test]
     fn what_cannot_be_executed() -> Result<()> {
         let of = |path: &str| Program::new(Rootfs::Small, [path]);
         for (name, program, word) in [

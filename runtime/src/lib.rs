@@ -6,6 +6,7 @@ pub mod container;
 pub mod foreground;
 pub mod hooks;
 pub mod host;
+pub mod install;
 pub mod launch;
 pub mod sandbox;
 pub mod state;

@@ -117,6 +117,7 @@ impl ControlConnection {
             Request::Signal(request) => super::signal::signal(kernel, &request).map(|()| Done.into()),
             Request::State(request) => containers.get(&request.id).map(|c| c.state(kernel).into()),
             Request::Processes(request) => super::processes::processes(kernel, &request.id).map(Into::into),
+            Request::ReadFile(request) => super::read_file::read_file(kernel, &request).map(Into::into),
             Request::Strace(request) => {
                 kernel.strace.set(request.on);
                 Ok(Done.into())

@@ -118,6 +118,15 @@ impl Container {
         self.life.lock().init
     }
 
+    /// Returns a task of it: of its first process, started or not.
+    pub(super) fn task(&self, kernel: &Kernel) -> Option<Arc<Task>> {
+        let (first, init) = {
+            let life = self.life.lock();
+            (life.first.clone(), life.init)
+        };
+        first.or_else(|| kernel.processes.lock().process(init)?.tasks.first().cloned())
+    }
+
     /// Returns its state.
     pub(super) fn state(&self, kernel: &Kernel) -> ContainerState {
         let life = self.life.lock();

@@ -6,7 +6,7 @@
 //! | `containers`, `container` | the containers of the sandbox, and the life of one |
 //! | `create`, `start`, `execute` | making a container, its first process, and others |
 //! | `freeze` | standing still and going on |
-//! | `signal`, `processes`, `debug` | what else is asked for |
+//! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
 
 mod connection;
 mod container;
@@ -19,6 +19,7 @@ mod freeze;
 mod mounts;
 mod process;
 mod processes;
+mod read_file;
 mod server;
 mod signal;
 mod start;

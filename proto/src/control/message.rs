@@ -2,8 +2,8 @@
 
 use super::{
     ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Pause, Processes,
-    ProcessesReply, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer, State, Statistics,
-    StatisticsReply, Strace, Wait, WaitPid,
+    ProcessesReply, ReadFile, ReadFileReply, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer,
+    State, Statistics, StatisticsReply, Strace, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
 use crate::version::Handshake;
@@ -110,6 +110,8 @@ pub enum Request {
     Statistics(Statistics),
     /// Changes limits.
     SetLimits(SetLimits),
+    /// Reads a file of a container.
+    ReadFile(ReadFile),
 }
 
 requests! {
@@ -129,6 +131,7 @@ requests! {
     Destroy -> Done,
     Statistics -> StatisticsReply,
     SetLimits -> Done,
+    ReadFile -> ReadFileReply,
 }
 
 /// All responses.
@@ -152,6 +155,8 @@ pub enum Response {
     StacksReply(StacksReply),
     /// Reply to [`Statistics`].
     StatisticsReply(StatisticsReply),
+    /// Reply to [`ReadFile`].
+    ReadFileReply(ReadFileReply),
 }
 
 responses! {
@@ -163,6 +168,7 @@ responses! {
     ExecuteReply,
     StacksReply,
     StatisticsReply,
+    ReadFileReply,
 }
 
 /// The reply of methods that have nothing to tell.

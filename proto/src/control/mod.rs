@@ -15,6 +15,7 @@ mod hello;
 mod limits;
 mod message;
 mod processes;
+mod read_file;
 mod signal;
 mod wait;
 
@@ -27,5 +28,6 @@ pub use hello::Hello;
 pub use limits::SetLimits;
 pub use message::{Done, Envelope, ErrorKind, Failure, Method, Request, Response};
 pub use processes::{Process, Processes, ProcessesReply};
+pub use read_file::{ReadFile, ReadFileReply};
 pub use signal::{Signal, SignalTarget};
 pub use wait::{ExitStatus, Wait, WaitPid};

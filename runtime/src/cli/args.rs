@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
 
 use super::{
-    completions, create, debug, delete, do_command, events, exec, features, kill, list, man, pause, ps, run,
-    spec, start, state, syscalls, update, usage, wait,
+    completions, create, debug, delete, do_command, events, exec, features, install, kill, list, man, pause,
+    ps, read, run, spec, start, state, syscalls, update, usage, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -137,9 +137,12 @@ pub(crate) enum Command {
     Update(update::Update),
     Events(events::Events),
     Usage(usage::Usage),
+    Read(read::Read),
     Debug(debug::Debug),
     Spec(spec::Spec),
     Features(features::Features),
+    Install(install::Install),
+    Uninstall(install::Uninstall),
     Syscalls(syscalls::Syscalls),
     Completions(completions::Completions),
     Man(man::Man),

@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod exec_detached;
 mod features;
+mod install;
 mod kill;
 mod list;
 mod logging;
@@ -19,6 +20,7 @@ mod pause;
 mod preserve;
 mod ps;
 mod ps_columns;
+mod read;
 mod run;
 mod spec;
 mod start;
@@ -54,6 +56,9 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Update(command) => command.run(context),
         Command::Events(command) => command.run(context),
         Command::Usage(command) => command.run(context),
+        Command::Read(command) => command.run(context),
+        Command::Install(command) => command.run(),
+        Command::Uninstall(command) => command.run(),
         Command::Debug(command) => command.run(context),
         Command::Spec(command) => command.run(),
         Command::Features(command) => command.run(),
