@@ -266,8 +266,13 @@ TEST(many_threads_at_once)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 }
 
+static pthread_barrier_t all_are_there;
+static atomic_int nr_computing;
+
 static void *compute(void *arg)
 {
+	pthread_barrier_wait(&all_are_there);
+	nr_computing++;
 	for (volatile unsigned long i = 0;; i++)
 		;
 	return arg;
@@ -279,10 +284,15 @@ TEST(exit_ends_100_busy_threads)
 		pthread_attr_t attr;
 		pthread_attr_init(&attr);
 		pthread_attr_setstacksize(&attr, 64 << 10);
+		/* Threads that compute would leave little for the one that makes them. */
+		pthread_barrier_init(&all_are_there, NULL, 101);
 		for (int i = 0; i < 100; i++) {
 			pthread_t thread;
 			CHECK_EQ(pthread_create(&thread, &attr, compute, NULL), 0);
 		}
+		pthread_barrier_wait(&all_are_there);
+		while (nr_computing < 100)
+			sleep_ms(1);
 		_exit(7);
 	});
 	EXPECT_EXIT(child, 7);

@@ -72,12 +72,13 @@ TEST(cpu_clocks_count_work_and_not_sleep)
 	int64_t process = clock_ns(CLOCK_PROCESS_CPUTIME_ID), thread = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	sleep_ms(60);
 	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process < 40000000);
-	int64_t end = now_ms() + 60;
-	while (now_ms() < end)
+	int64_t end = now_ms() + 10000;
+	while (clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process < 5000000) {
 		for (volatile int i = 0; i < 10000; i++)
 			;
-	CHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - process > 5000000);
-	CHECK(clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread > 5000000);
+		CHECK(now_ms() < end);
+	}
+	CHECK(clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread > 4000000);
 }
 
 TEST(sleeping)
@@ -85,7 +86,7 @@ TEST(sleeping)
 	struct timespec t = { .tv_nsec = 30000000 }, bad = { .tv_nsec = 1000000000 };
 	int64_t start = now_ms();
 	OK(nanosleep(&t, NULL));
-	CHECK(now_ms() - start >= 29 && now_ms() - start < 1000);
+	CHECK(now_ms() - start >= 29 && now_ms() - start < 5000);
 	FAILS(nanosleep(&bad, NULL), EINVAL);
 	bad = (struct timespec){ .tv_sec = -1 };
 	FAILS(nanosleep(&bad, NULL), EINVAL);
@@ -104,14 +105,14 @@ TEST(alarm_and_its_rest)
 	handle(SIGALRM);
 	CHECK_EQ(alarm(100), 0);
 	CHECK_EQ(alarm(0), 100);
-	struct itimerval soon = { .it_value.tv_usec = 40000 }, old;
+	struct itimerval soon = { .it_value.tv_usec = 300000 }, old;
 	int64_t start = now_ms();
 	OK(setitimer(ITIMER_REAL, &soon, NULL));
 	OK(getitimer(ITIMER_REAL, &old));
 	CHECK(old.it_value.tv_sec == 0 && old.it_value.tv_usec > 0);
 	pause();
 	CHECK_EQ(atomic_load(&fired), 1);
-	CHECK(now_ms() - start >= 39);
+	CHECK(now_ms() - start >= 299);
 	CHECK_EQ(last_info.si_code, SI_KERNEL);
 }
 
