@@ -46,6 +46,9 @@ struct Arguments {
     /// Number of the inherited descriptor that the log goes to; standard error if it is not given
     #[arg(long, value_name = "FD")]
     log_fd: Option<i32>,
+    /// How many bytes the log takes; without a limit if it is not given
+    #[arg(long, value_name = "BYTES", requires = "log_fd")]
+    log_limit: Option<u64>,
     /// Form of the log
     #[arg(long, value_enum, default_value_t)]
     log_format: log::Format,
@@ -133,7 +136,7 @@ pub(crate) fn run() -> ExitCode {
 /// Runs a sandbox until its root container is gone. Returns its exit code.
 fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let log_fd = arguments.log_fd.map(|number| inherited("--log-fd", number)).transpose()?;
-    log::start(log_fd, arguments.log_format, &arguments.log_level);
+    log::start(log_fd, arguments.log_limit.unwrap_or(u64::MAX), arguments.log_format, &arguments.log_level);
     let listener = match (arguments.control_fd, &arguments.control) {
         (Some(number), _) => Listener::from_fd(inherited("--control-fd", number)?)?,
         (None, Some(path)) => Listener::bind(path)?,

@@ -37,6 +37,9 @@ pub struct Options {
     pub timeout: Duration,
 }
 
+/// How many bytes the log in a container's folder takes, which is in memory on most machines.
+const LOG_LIMIT: u64 = 16 << 20;
+
 /// A sandbox that was started. Dropping it kills it.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -112,6 +115,8 @@ impl Sandbox {
                 control: listener.as_fd(),
                 errors: own_log.as_fd(),
                 log: log.unwrap_or(&own_log).as_fd(),
+                // The user's own log is the user's affair.
+                log_limit: log.is_none().then_some(LOG_LIMIT),
                 log_format: options.log_format,
                 log_level: options.log_level,
                 platform: options.platform.as_deref(),

@@ -19,6 +19,8 @@ pub struct Options<'a> {
     pub errors: BorrowedFd<'a>,
     /// Where the log goes.
     pub log: BorrowedFd<'a>,
+    /// How many bytes the log takes; `None` is without a limit.
+    pub log_limit: Option<u64>,
     /// `text` or `json`.
     pub log_format: &'a str,
     /// `error`, `warn`, `info`, `debug` or `trace`.
@@ -52,6 +54,9 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
     let mut arguments: Vec<String> =
         ["--id", options.id, "--control-fd", "3", "--log-fd", "4"].map(Into::into).into();
     arguments.extend(["--log-format", options.log_format, "--log-level", options.log_level].map(Into::into));
+    if let Some(limit) = options.log_limit {
+        arguments.extend(["--log-limit".into(), limit.to_string()]);
+    }
     if let Some(platform) = options.platform {
         arguments.extend(["--platform".into(), platform.into()]);
     }

@@ -214,6 +214,7 @@ mod tests {
             control: control.as_fd(),
             errors: output.as_fd(),
             log: output.as_fd(),
+            log_limit: Some(1 << 20),
             log_format: "text",
             log_level: "info",
             platform: None,
