@@ -1,5 +1,6 @@
 //! Attributes as the host gives them and as messages carry them.
 
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 use cloister_9p::{Attr, Qid, Time};
@@ -9,15 +10,15 @@ use crate::Result;
 
 /// The attributes of an open file or of a path descriptor.
 pub(crate) fn of(fd: impl AsFd) -> Result<Attr> {
-    at(fd, b"", AtFlags::EMPTY_PATH)
+    at(fd, c"", AtFlags::EMPTY_PATH)
 }
 
 /// The attributes of an entry, of a symbolic link itself.
-pub(crate) fn of_entry(dir: impl AsFd, name: &[u8]) -> Result<Attr> {
+pub(crate) fn of_entry(dir: impl AsFd, name: &CStr) -> Result<Attr> {
     at(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-fn at(fd: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Attr> {
+fn at(fd: impl AsFd, path: &CStr, flags: AtFlags) -> Result<Attr> {
     let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     Ok(convert(&statx(fd, path, flags | AtFlags::NO_AUTOMOUNT, mask)?))
 }

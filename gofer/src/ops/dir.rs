@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::fid::{DirStream, Fid, Open};
 use crate::name::Name;
-use crate::node::Node;
+use crate::node::{FileId, Node};
 use crate::session::{Answer, Session};
 use crate::{Result, attr};
 
@@ -80,13 +80,13 @@ impl Session {
         let dir = self.begin_listing(fid)?;
         let put_fn = |entry: &RawDirEntry<'_>, out: &mut Vec<u8>| {
             let name = entry.file_name().to_bytes();
-            let (attr, target) = match entry_attr(&dir, name) {
+            let (attr, target) = match listed_attr(&dir, entry) {
                 Ok(attr) if attr.is_symlink() => (attr, link_target(&dir, name)),
                 Ok(attr) => (attr, Vec::new()),
                 // It was removed since the host listed it.
                 Err(Errno::NOENT) => return Ok(()),
                 // A directory that may not be searched can be listed nevertheless.
-                Err(_) => (unknown_attr(&dir, entry), Vec::new()),
+                Err(_) => (id_only(entry.file_type(), (dir.id().0, entry.ino())), Vec::new()),
             };
             put(&DirentAttr { attr, target: &target, offset: entry.next_entry_cookie(), name }, out)
         };
@@ -174,18 +174,19 @@ impl Session {
     }
 }
 
-/// The attributes of an entry. Those of `..` are the tree's: the root's own at the root.
-fn entry_attr(dir: &Rc<Node>, name: &[u8]) -> Result<Attr> {
-    match name {
-        b"." => dir.attr(),
-        b".." => dir.parent().attr(),
-        name => attr::of_entry(dir.fd(), name),
+/// The attributes of an entry. Of `.` and `..`, which nobody looks up, only the ids; that of `..` is the tree's: the root's own
+/// at the root.
+fn listed_attr(dir: &Rc<Node>, entry: &RawDirEntry<'_>) -> Result<Attr> {
+    match entry.file_name().to_bytes() {
+        b"." => Ok(id_only(FileType::Directory, dir.id())),
+        b".." => Ok(id_only(FileType::Directory, dir.parent().id())),
+        _ => attr::of_entry(dir.fd(), entry.file_name()),
     }
 }
 
-/// What the listing itself tells of an entry that can't be looked at.
-fn unknown_attr(dir: &Node, entry: &RawDirEntry<'_>) -> Attr {
-    Attr { mode: entry.file_type().as_raw_mode(), ino: entry.ino(), dev: dir.id().0, ..Attr::default() }
+/// Attributes of which only these are known.
+fn id_only(kind: FileType, (dev, ino): FileId) -> Attr {
+    Attr { mode: kind.as_raw_mode(), ino, dev, ..Attr::default() }
 }
 
 /// What the symbolic link `name` holds; nothing, which no link does, if that can't be read or is long.

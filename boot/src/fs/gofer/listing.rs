@@ -133,15 +133,15 @@ impl GoferInode {
         };
         let above = directory.fid()?;
         let (fid, listing) = self.file_system.call(|client| client.walk_readdir_attr(above, &name))?;
-        let own = listing.entries.iter().find(|entry| entry.name == b".").and_then(|entry| entry.attr);
-        self.take_fid(fid, own.map(|attr| (attr.dev, attr.ino)))?;
+        let own = listing.entries.iter().find(|entry| entry.name == b".");
+        self.take_fid(fid, own.and_then(|own| Some((own.dev?, own.ino))))?;
         Ok(listing)
     }
 
     fn part(&self, entries: Vec<DirEntry>, is_end: bool) -> Part {
         let root_device = self.file_system.root_device();
         let convert = |entry: DirEntry| {
-            let id = entry.attr.map_or((root_device, entry.ino), |attr| (attr.dev, attr.ino));
+            let id = (entry.dev.unwrap_or(root_device), entry.ino);
             Entry {
                 name: entry.name.into(),
                 next: entry.offset,

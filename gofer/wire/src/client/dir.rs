@@ -18,6 +18,8 @@ pub struct DirEntry {
     pub offset: u64,
     /// The inode number.
     pub ino: u64,
+    /// The device that holds the file, if the server tells.
+    pub dev: Option<u64>,
     /// The file type as `DT_*` of `readdir(3)`.
     pub kind: u8,
     /// The file's attributes, if the server tells them with the listing.
@@ -38,7 +40,7 @@ pub struct Listing {
 impl From<Dirent<'_>> for DirEntry {
     fn from(entry: Dirent<'_>) -> Self {
         let Dirent { qid, offset, kind, name } = entry;
-        Self { name: name.to_vec(), offset, ino: qid.path, kind, attr: None, target: None }
+        Self { name: name.to_vec(), offset, ino: qid.path, dev: None, kind, attr: None, target: None }
     }
 }
 
@@ -48,14 +50,8 @@ impl From<DirentAttr<'_>> for DirEntry {
         // `DT_*` are the file type bits of the mode, shifted down (`IFTODT` in <dirent.h>).
         let kind = u8::try_from(attr.file_type() >> 12).unwrap_or(0);
         let target = (!target.is_empty()).then(|| target.into());
-        Self {
-            name: name.to_vec(),
-            offset,
-            ino: attr.ino,
-            kind,
-            attr: (attr.nlink > 0).then_some(attr),
-            target,
-        }
+        let (ino, dev) = (attr.ino, Some(attr.dev));
+        Self { name: name.to_vec(), offset, ino, dev, kind, attr: (attr.nlink > 0).then_some(attr), target }
     }
 }
 

@@ -7,8 +7,8 @@ use crate::message::exchange;
 /// An entry of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirentAttr<'a> {
-    /// The file's attributes. If `nlink` is 0, only the file type, `ino` and `dev` are known, and those as
-    /// `getdents64(2)` tells them.
+    /// The file's attributes. If `nlink` is 0, only the file type, `ino` and `dev` are known: of `.` and `..`, and of what can
+    /// be listed but not looked at.
     pub attr: Attr,
     /// What it holds, if it is a symbolic link; empty if that is long.
     pub target: &'a [u8],
