@@ -28,9 +28,12 @@ use crate::{CpuTime, Exception, FpuState, Protection, Thread, Trap, TrapHandler}
 pub(super) const INTERRUPT: Signal = Signal::USR1;
 /// How long a running thread has to stop before it is asked again, and how often it is asked. Then it is killed: it has
 /// blocked the signal, by a frame of its own making for `rt_sigreturn(2)`. Several times, so that a sandbox that was
-/// frozen meanwhile loses nobody.
+/// frozen meanwhile loses nobody; and much more often if the host has not let it run, which a busy one may not.
 const INTERRUPT_PATIENCE: Duration = Duration::from_millis(500);
 const INTERRUPTS: u32 = 4;
+const INTERRUPTS_OF_IDLE: u32 = 120;
+/// What a thread uses of a processor that has run: a signal comes before anything else.
+const HAS_RUN: Duration = Duration::from_millis(10);
 /// How long a thread at a call site has to come with a frame, before it is killed: nothing but guest code of its address
 /// space can keep it from that.
 const UNFOLD_PATIENCE: Duration = Duration::from_secs(2);
@@ -71,6 +74,8 @@ struct Asked {
     pid: Pid,
     last: Instant,
     times: u32,
+    /// What it had used of processors before.
+    used: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -330,7 +335,7 @@ impl GuestThreads {
             Phase::Runs => {
                 if !std::mem::replace(&mut state.is_interrupt_wanted, true) {
                     asked.retain(|asked| asked.pid != pid);
-                    asked.push(Asked { pid, last: Instant::now(), times: 1 });
+                    asked.push(Asked { pid, last: Instant::now(), times: 1, used: used(pid) });
                 }
                 // The table has it, so it was not reaped, and the number is its own.
                 let _ = rustix::process::kill_process(pid, INTERRUPT);
@@ -349,7 +354,9 @@ impl GuestThreads {
                 return false;
             }
             if asked.last.elapsed() >= INTERRUPT_PATIENCE {
-                let signal = if asked.times < INTERRUPTS { INTERRUPT } else { Signal::KILL };
+                let has_run = used(asked.pid).saturating_sub(asked.used) >= HAS_RUN;
+                let most = if has_run { INTERRUPTS } else { INTERRUPTS_OF_IDLE };
+                let signal = if asked.times < most { INTERRUPT } else { Signal::KILL };
                 *asked = Asked { last: Instant::now(), times: asked.times + 1, ..*asked };
                 // As in `interrupt`, the number is the thread's own.
                 let _ = rustix::process::kill_process(asked.pid, signal);
@@ -677,6 +684,11 @@ pub(super) fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Tra
         // Sent by a process of the host, or an interruption that came after another trap.
         _ => None,
     }
+}
+
+/// Returns what a thread has used of processors.
+fn used(pid: Pid) -> Duration {
+    sys::cpu_time(pid).map_or(Duration::ZERO, |time| time.user + time.system)
 }
 
 /// A handle of a guest thread.

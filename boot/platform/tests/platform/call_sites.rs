@@ -217,7 +217,8 @@ fn calls_can_be_interrupted_at_any_point() {
             let (trap, registers) = sandbox.next_trap();
             let left =
                 Registers { rip: 0, rcx: 0, r11: 0, rax: 0, orig_rax: 0, rbx: 0, eflags: 0, ..registers };
-            assert_eq!(left, Registers { rip: 0, orig_rax: 0, rbx: 0, eflags: 0, ..full() });
+            let kept = Registers { rip: 0, orig_rax: 0, rbx: 0, eflags: 0, ..full() };
+            assert_eq!(left, kept, "{trap:?} after {count} calls and {interruptions} interruptions");
             match trap {
                 Trap::Syscall => {
                     assert_eq!(
