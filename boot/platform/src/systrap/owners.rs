@@ -100,7 +100,14 @@ impl Owners {
         self.threads.insert(thread, (helper, slot));
     }
 
-    /// Lets a thread rest, if there is use for it.
+    /// Returns whether a thread's address space has others, but for such as rest: without, there will be no next one.
+    pub(super) fn has_company(&self, thread: Pid) -> bool {
+        let helper = self.threads.get(&thread).map(|(helper, _)| helper);
+        let space = helper.and_then(|helper| self.spaces.get(helper));
+        space.is_some_and(|space| space.threads - space.resting.len() > 1)
+    }
+
+    /// Lets a thread rest, if there is room.
     pub(super) fn rest(&mut self, thread: Resting) -> Result<(), Resting> {
         let helper = self.threads.get(&thread.pid).map(|(helper, _)| helper);
         match helper.and_then(|helper| self.spaces.get_mut(helper)) {

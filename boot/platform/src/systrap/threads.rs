@@ -409,15 +409,16 @@ impl GuestThreads {
         table.threads.remove(&pid)
     }
 
-    /// Ends a thread. If it is stopped its process rests, to be another.
+    /// Ends a thread. If it is stopped, and not the last of its address space, its process rests, to be another.
     fn end(&self, pid: Pid) {
         let Some(State { slot, phase, habit, .. }) = self.forget(pid) else {
             return self.tracer.kill_thread(pid);
         };
+        let is_wanted = self.tracer.tables().owners.has_company(pid);
         let frame = match phase {
-            Phase::Stopped(frame) => Some(frame),
-            Phase::Calls(_) => self.unfold(slot, REST_PATIENCE).ok(),
-            Phase::Begins { .. } | Phase::Runs => None,
+            Phase::Stopped(frame) if is_wanted => Some(frame),
+            Phase::Calls(_) if is_wanted => self.unfold(slot, REST_PATIENCE).ok(),
+            _ => None,
         };
         if let Some(frame) = frame {
             let entry = {

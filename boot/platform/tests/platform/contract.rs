@@ -353,6 +353,7 @@ fn a_thread_after_one_that_ended_begins_anew(sandbox: &Sandbox) {
     // 1: dec rcx; jnz 1b; movdqu [rdi], xmm0; syscall
     let code = [0x48, 0xff, 0xc9, 0x75, 0xfb, 0xf3, 0x0f, 0x7f, 0x07, 0x0f, 0x05];
     let (space, first) = sandbox.program(&code);
+    let _other = sandbox.spawn(&space, 2);
     let mut bytes = FpuState::initial().bytes().to_vec();
     bytes[160..176].fill(0x5a); // xmm0
     bytes[512] = 2; // xstate_bv: SSE
