@@ -7,9 +7,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use anyhow::{Context, Result, bail, ensure};
-    use cloister_integration::process::Status;
     use cloister_integration::processes::Process;
-    use cloister_integration::{Place, Program, Rootfs, Session, exclusive, known};
+    use cloister_integration::{Container, Place, Program, Rootfs};
 
     /// Capabilities about files, by number: all that a gofer may have.
     const FILE_CAPABILITIES: [u32; 6] = [
@@ -30,11 +29,11 @@ mod tests {
 
     impl Sandbox {
         /// Waits until the application of a session sleeps: a process that begins is made of others that end.
-        fn find(session: &Session) -> Result<Self> {
+        fn find(container: &Container<'_>) -> Result<Self> {
             let until = Instant::now() + Duration::from_secs(20);
             let mut last = None;
             loop {
-                let tasks = session.run(&["ps", session.id()])?.stdout;
+                let tasks = container.run(&["ps", "ID"])?.stdout;
                 let is_asleep = tasks.lines().any(|line| line.trim_end().ends_with(" sleep 100"));
                 let sandbox = Self::look()?;
                 let present = is_asleep.then(|| sandbox.stubs.clone());
@@ -62,22 +61,16 @@ mod tests {
 
     /// Checks a running sandbox.
     fn inspect(name: &str, check: impl FnOnce(&Sandbox) -> Result<()>) -> Result<()> {
-        let lock = exclusive::acquire()?;
-        let outcome = Session::during(&lock, |session| {
-            let program = Program::new(Rootfs::Small, ["sh", "-c", "sleep 100 & wait"]);
-            let bundle = session.write_bundle(&program)?;
-            let log = session.dir().join("log");
-            let (bundle, log) = (bundle.to_str().context("odd path")?, log.to_str().context("odd path")?);
-            let id = session.id();
-            for args in [["--log", log, "create", "--bundle", bundle, id].as_slice(), &["start", id]] {
-                let done = session.run(args)?;
-                ensure!(done.status == Status::Code(0), "cloister {} failed\n{done}", args.join(" "));
-            }
-            let checked = Sandbox::find(session).and_then(|sandbox| check(&sandbox));
-            session.run(&["delete", "--force", id])?;
+        let program = Program::new(Rootfs::Small, ["sh", "-c", "sleep 100 & wait"]);
+        Container::with(&format!("posture/{name}"), Place::Cloister(None), &program, |container| {
+            let log = container.session.dir().join("log");
+            let log = log.to_str().context("odd path")?;
+            container.ok(&["--log", log, "create", "--bundle", "BUNDLE", "ID"])?;
+            container.ok(&["start", "ID"])?;
+            let checked = Sandbox::find(container).and_then(|sandbox| check(&sandbox));
+            container.run(&["delete", "--force", "ID"])?;
             checked
-        });
-        known::judge_whole(Place::Cloister(None), &format!("posture/{name}"), outcome)
+        })
     }
 
     fn assert_field(

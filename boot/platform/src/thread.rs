@@ -50,6 +50,13 @@ pub struct CpuTime {
     pub system: Duration,
 }
 
+impl CpuTime {
+    /// Returns both together.
+    pub fn total(self) -> Duration {
+        self.user.saturating_add(self.system)
+    }
+}
+
 impl Add for CpuTime {
     type Output = Self;
 

@@ -57,7 +57,7 @@ fn describe(kernel: &Kernel, process: &Process) -> (Reply, Option<Arc<Mm>>) {
         ppid: process.parent,
         uid: leader.map_or(process.uid, |task| task.credentials().uid),
         state,
-        cpu_time: nanoseconds(time.user.saturating_add(time.system)),
+        cpu_time: nanoseconds(time.total()),
         start_time: nanoseconds(kernel.clock.realtime().saturating_sub(age)),
         threads: u32::try_from(process.tasks.len()).unwrap_or(u32::MAX),
         command: vec![ByteString::from([b"[", &*name, b"]"].concat())],

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloister_platform::CpuTime;
 use serde::{Deserialize, Serialize};
 
 use super::Instant;
@@ -99,7 +100,7 @@ impl ClockId {
             Self::Thread(tid) => tree.task(tid).map(|task| task.cpu_time()),
             Self::Realtime | Self::Monotonic | Self::Boottime => return self.now(kernel),
         };
-        used.map(|used| used.user + used.system).unwrap_or_default()
+        used.map(CpuTime::total).unwrap_or_default()
     }
 
     /// Returns when it will show `time`, by the kernel's clock, as things are now. A clock of processor time may reach it

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hierarchy::{Hierarchy, read};
 use super::path::{self, Place};
-use super::setting::{Setting, settings};
+use super::setting::{MEMSW, Setting, settings};
 use super::{CgroupError, Hierarchies, Policy, Version};
 
 /// Controllers of version 2 that are passed on to groups.
@@ -202,8 +202,6 @@ impl Group {
         }
     }
 }
-
-const MEMSW: &str = "memory.memsw.limit_in_bytes";
 
 /// Has the groups above a folder pass controllers on to it. What they do not have is found out by who needs it.
 fn pass_on(folder: &Folder) {

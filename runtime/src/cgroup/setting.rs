@@ -16,6 +16,9 @@ pub(super) struct Setting {
     pub(super) value: String,
 }
 
+/// The limit of memory and swap together; version 1.
+pub(super) const MEMSW: &str = "memory.memsw.limit_in_bytes";
+
 /// Most host tasks beside those of the guest's: the kernel's, the file server's, and spare processes.
 const OWN_TASKS: i64 = 64;
 /// Host tasks behind a task of the guest: its own, and a helper for each address space.
@@ -86,7 +89,7 @@ impl List {
         let swap = set(memory.swap()).or_else(|| memory.limit().filter(|limit| *limit < 0));
         let swap = swap.map(|swap| swap.to_string());
         self.add("memory", "memory.limit_in_bytes", limit);
-        self.add("memory", "memory.memsw.limit_in_bytes", swap);
+        self.add("memory", MEMSW, swap);
         let reservation = set(memory.reservation()).map(|bytes| bytes.to_string());
         self.add("memory", "memory.soft_limit_in_bytes", reservation);
         self.add("memory", "memory.swappiness", memory.swappiness().map(|value| value.to_string()));

@@ -689,7 +689,7 @@ pub(super) fn trap_of(report: &Report, is_interrupt_wanted: bool) -> Option<(Tra
 
 /// Returns what a thread has used of processors.
 fn used(pid: Pid) -> Duration {
-    sys::cpu_time(pid).map_or(Duration::ZERO, |time| time.user + time.system)
+    sys::cpu_time(pid).map_or(Duration::ZERO, CpuTime::total)
 }
 
 /// A handle of a guest thread.

@@ -28,11 +28,17 @@ fn program(sandbox: &Sandbox, then: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Th
 
 /// An address space with such a program, and a page of data.
 pub(crate) fn space(sandbox: &Sandbox, then: &[u8]) -> Arc<dyn AddressSpace> {
+    let space = text(sandbox, &[[0x90].as_slice(), &CALL, then].concat());
+    space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
+    space
+}
+
+/// An address space with code in a private mapping of a file.
+fn text(sandbox: &Sandbox, code: &[u8]) -> Arc<dyn AddressSpace> {
     let space = sandbox.space();
-    let file = file_of(&[[0x90].as_slice(), &CALL, then].concat());
+    let file = file_of(code);
     let backing = Backing::Private { file: file.as_fd(), offset: 0 };
     space.map(pages(TEXT, 1), Protection::READ | Protection::EXECUTE, backing).unwrap();
-    space.map(pages(DATA, 1), RW, Backing::Anonymous).unwrap();
     space
 }
 
@@ -310,10 +316,7 @@ const COMPARES: [u8; 22] = [
 
 /// A thread that has not called yet, of a program that compares the result of its call.
 fn compares(sandbox: &Sandbox, code: &[u8]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>) {
-    let space = sandbox.space();
-    let file = file_of(code);
-    let backing = Backing::Private { file: file.as_fd(), offset: 0 };
-    space.map(pages(TEXT, 1), Protection::READ | Protection::EXECUTE, backing).unwrap();
+    let space = text(sandbox, code);
     let thread = sandbox.spawn(&space, 0);
     (space, thread)
 }

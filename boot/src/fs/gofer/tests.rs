@@ -53,12 +53,16 @@ impl Fixture {
 
 /// Serves a folder on a thread, until the connection ends.
 pub(super) fn serve(folder: &Path) -> (OwnedFd, JoinHandle<()>) {
+    serve_as(folder, Access::ReadWrite)
+}
+
+fn serve_as(folder: &Path, access: Access) -> (OwnedFd, JoinHandle<()>) {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     let path = folder.to_owned();
     let server = std::thread::spawn(move || {
         let mut server = Server::default();
-        server.add_connection(theirs, Rc::new(Tree::open(&path, Access::ReadWrite).unwrap()));
+        server.add_connection(theirs, Rc::new(Tree::open(&path, access).unwrap()));
         server.run().unwrap();
     });
     (ours, server)
@@ -388,14 +392,7 @@ fn a_single_file_can_be_the_root() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hosts");
     fs::write(&path, "localhost").unwrap();
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-    let served = path.clone();
-    let server = std::thread::spawn(move || {
-        let mut server = Server::default();
-        server.add_connection(theirs, Rc::new(Tree::open(&served, Access::ReadOnly).unwrap()));
-        server.run().unwrap();
-    });
+    let (ours, server) = serve_as(&path, Access::ReadOnly);
     let file_system = GoferFs::connect(ours, Trust::Shared).unwrap();
     let root = file_system.root().unwrap();
     assert_eq!(root.kind(), FileKind::Regular);
