@@ -39,7 +39,7 @@ mod tests {
     /// Runs a container, kills a program of ours in the middle, and returns what `cloister run` said.
     fn run_and_kill(session: &Session<'_>, name: &str) -> Result<Finished> {
         // An early death has another message.
-        let script = "touch /work/ready; while ls /usr > /dev/null; do sleep 0.1; done; exit 3";
+        let script = ": > /work/ready; while ls /usr > /dev/null; do sleep 0.1; done; exit 3";
         let program = Program::new(Rootfs::Small, ["sh", "-c", script]);
         let bundle = session.write_bundle(&program)?;
         let mut command = session.cloister()?;

@@ -164,7 +164,7 @@ mod tests {
     fn statistics_are_runc_s() -> Result<()> {
         with_limits(
             "statistics_are_runc_s",
-            "sleep 100 & touch /work/ready; exec sleep 100",
+            "sleep 100 & : > /work/ready; exec sleep 100",
             &some_limits(),
             |container| {
                 container.start()?;

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn signals_reach_the_process() -> Result<()> {
         let script =
-            "trap 'echo got > /work/mark; exit 7' TERM; touch /work/ready; while :; do sleep 0.05; done";
+            "trap 'echo got > /work/mark; exit 7' TERM; : > /work/ready; while :; do sleep 0.05; done";
         with_bundle("signals_reach_the_process", &shell(script), |container| {
             container.ok(&["create", "--bundle", &container.bundle, container.id()])?;
             container.ok(&["start", container.id()])?;
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn processes_are_listed_as_by_ps() -> Result<()> {
-        let script = "sh -c 'exec sleep 77' & touch /work/ready; wait";
+        let script = "sh -c 'exec sleep 77' & : > /work/ready; wait";
         with_bundle("processes_are_listed_as_by_ps", &shell(script), |container| {
             container.start()?;
             container.wait_for_file("ready")?;
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn files_are_read_from_outside() -> Result<()> {
-        let script = "seq 300000 > /tmp/numbers; mkfifo /tmp/fifo; touch /work/ready; exec sleep 100";
+        let script = "seq 300000 > /tmp/numbers; mkfifo /tmp/fifo; : > /work/ready; exec sleep 100";
         with_bundle("files_are_read_from_outside", &shell(script), |container| {
             container.start()?;
             container.wait_for_file("ready")?;

@@ -97,7 +97,7 @@ mod tests {
             let status = waitpid(Pid::from_raw(deputy), None)?;
             ensure!(matches!(status, WaitStatus::Exited(_, 9)), "{status:?}");
 
-            let script = "trap 'exit 5' TERM; touch /work/ready; while :; do sleep 0.02; done";
+            let script = "trap 'exit 5' TERM; : > /work/ready; while :; do sleep 0.02; done";
             let (deputy, _) = detach(container, script)?;
             container.wait_for_file("ready")?;
             kill(Pid::from_raw(deputy), Signal::SIGTERM)?;
@@ -119,7 +119,7 @@ mod tests {
     fn the_end_of_the_container_ends_it() -> Result<()> {
         with_container("the_end_of_the_container_ends_it", |container| {
             let mut waiting =
-                container.command(&["exec", "ID", "sh", "-c", "touch /work/ready; sleep 100"])?;
+                container.command(&["exec", "ID", "sh", "-c", ": > /work/ready; sleep 100"])?;
             let waiting =
                 std::thread::spawn(move || process::run(&mut waiting, b"", Duration::from_secs(20)));
             container.wait_for_file("ready")?;
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn signals_are_passed_on() -> Result<()> {
         with_container("signals_are_passed_on", |container| {
-            let script = "trap 'echo got; exit 4' INT; touch /work/ready; while :; do sleep 0.02; done";
+            let script = "trap 'echo got; exit 4' INT; : > /work/ready; while :; do sleep 0.02; done";
             let mut command = container.command(&["exec", "ID", "sh", "-c", script])?;
             let child = command.stdout(Stdio::piped()).spawn()?;
             container.wait_for_file("ready")?;

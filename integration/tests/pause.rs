@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn signals_wait_but_for_the_last() -> Result<()> {
-        let script = "trap 'touch /work/got' USR1; touch /work/ready; while :; do :; done";
+        let script = "trap ': > /work/got' USR1; : > /work/ready; while :; do :; done";
         on_each_platform("signals_wait_but_for_the_last", script, |container| {
             container.start()?;
             container.wait_for_file("ready")?;
