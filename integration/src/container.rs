@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::process::{Finished, Status};
 use crate::processes::Process;
-use crate::{Place, Program, Session, exclusive, known};
-
-/// How long what happens soon may take.
-const SOON: Duration = Duration::from_secs(30);
+use crate::{Place, Program, Session, exclusive, known, soon};
 
 /// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A container of a session, which may not exist yet. Commands may have `ID` and `BUNDLE` as arguments.
 #[derive(Debug)]
@@ -130,12 +127,11 @@ impl Container<'_> {
     /// # Errors
     /// When it does not.
     pub fn wait_for_status(&self, status: &str) -> Result<()> {
-        let until = Instant::now() + SOON;
-        while self.state()?["status"] != status {
-            ensure!(Instant::now() < until, "it did not get {status}: {}", self.state()?);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        soon(|| {
+            let state = self.state()?;
+            ensure!(state["status"] == status, "it did not get {status}: {state}");
+            Ok(())
+        })
     }
 
     /// The path of a file in the folder that its programs see as `/work`.

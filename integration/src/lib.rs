@@ -23,6 +23,7 @@ pub mod processes;
 pub mod program;
 pub mod rootfs;
 pub mod session;
+mod soon;
 
 pub use container::Container;
 pub use place::Place;
@@ -30,3 +31,4 @@ pub use process::{Finished, Status};
 pub use program::Program;
 pub use rootfs::Rootfs;
 pub use session::Session;
+pub use soon::soon;

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::exclusive::Exclusive;
 use crate::leaks::Leaks;
 use crate::process::{self, Finished};
-use crate::{Program, bundle, paths};
+use crate::{Program, bundle, paths, soon};
 
 /// How long a command of the runtime may take that does not wait for a program.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -105,12 +105,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When it takes too long.
     pub fn wait_for_file(&self, name: &str) -> Result<()> {
-        let (path, until) = (self.work().join(name), Instant::now() + COMMAND_LIMIT);
-        while !path.exists() {
-            ensure!(Instant::now() < until, "the program does not make {name}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        let path = self.work().join(name);
+        soon(|| {
+            ensure!(path.exists(), "the program does not make {name}");
+            Ok(())
+        })
     }
 
     /// Begins, does the work, and ends whatever came out.

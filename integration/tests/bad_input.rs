@@ -4,12 +4,12 @@
 #[cfg(test)]
 mod tests {
     use std::process::Command;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::{self, Finished, Status};
     use cloister_integration::processes::Process;
-    use cloister_integration::{Place, Program, Rootfs, Session, exclusive, known};
+    use cloister_integration::{Container, Place, Program, Rootfs, Session, exclusive, known};
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
@@ -75,26 +75,13 @@ mod tests {
 
     #[test]
     fn a_dead_kernel_is_noticed_later() -> Result<()> {
-        with_session("a_dead_kernel_is_noticed_later", |session| {
-            let bundle = session.write_bundle(&Program::new(Rootfs::Small, ["sleep", "100"]))?;
-            let bundle = bundle.to_str().context("odd path")?;
-            for args in [["create", "--bundle", bundle, session.id()].as_slice(), &["start", session.id()]] {
-                let done = session.run(args)?;
-                ensure!(done.status == Status::Code(0), "{args:?}\n{done}");
-            }
+        let program = Program::new(Rootfs::Small, ["sleep", "100"]);
+        let name = "bad_input/a_dead_kernel_is_noticed_later";
+        Container::with(name, Place::Cloister(None), &program, |container| {
+            container.start()?;
             kill_named("cloister-boot")?;
-            let until = Instant::now() + Duration::from_secs(30);
-            loop {
-                let state = session.run(&["state", session.id()])?;
-                if state.stdout.contains("\"stopped\"") {
-                    break;
-                }
-                ensure!(Instant::now() < until, "{state}");
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            let done = session.run(&["delete", session.id()])?;
-            ensure!(done.status == Status::Code(0), "{done}");
-            Ok(())
+            container.wait_for_status("stopped")?;
+            container.ok(&["delete", "ID"]).map(drop)
         })
     }
 

@@ -10,7 +10,7 @@ mod tests {
 
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::{self, Status};
-    use cloister_integration::{Container, Place, Program, Rootfs};
+    use cloister_integration::{Container, Place, Program, Rootfs, soon};
     use serde_json::{Value, json};
 
     /// Does the work with a container in a group of its own, named as the container is, with these limits.
@@ -63,32 +63,46 @@ mod tests {
         })
     }
 
+    /// All processes of the sandbox are in its group.
+    fn are_members(container: &Container<'_>) -> Result<()> {
+        let processes = container.sandbox_processes()?;
+        ensure!(processes.len() >= 3, "{processes:?}");
+        let members = std::fs::read_to_string(folder(container, "memory").join("cgroup.procs"))?;
+        for process in processes {
+            ensure!(members.lines().any(|line| line == process.0.to_string()), "{process:?} of {members}");
+            let groups = process.read("cgroup")?;
+            let word = if is_version_2() { "0::" } else { "pids:" };
+            let line = groups.lines().find(|line| line.contains(word)).context("no such group")?;
+            ensure!(line.ends_with(&format!("/{}", container.id())), "{groups}");
+        }
+        Ok(())
+    }
+
     #[test]
     fn all_processes_are_in_the_group() -> Result<()> {
-        with_limits("all_processes_are_in_the_group", "sleep 100 & sleep 100", &some_limits(), |container| {
-            container.start()?;
-            let processes = container.sandbox_processes()?;
-            ensure!(processes.len() >= 3, "{processes:?}");
-            let members = std::fs::read_to_string(folder(container, "memory").join("cgroup.procs"))?;
-            for process in processes {
-                ensure!(
-                    members.lines().any(|line| line == process.0.to_string()),
-                    "{process:?} of {members}"
-                );
-                let groups = process.read("cgroup")?;
-                let word = if is_version_2() { "0::" } else { "pids:" };
-                let line = groups.lines().find(|line| line.contains(word)).context("no such group")?;
-                ensure!(line.ends_with(&format!("/{}", container.id())), "{groups}");
-            }
-            ensure!(memory(container)? == (128 << 20).to_string(), "{}", memory(container)?);
-            let quota = limit(container, "cpu.cfs_quota_us", "cpu.max")?;
-            ensure!(quota.starts_with("50000"), "{quota}");
-            let inside = container.ok(&["exec", "ID", "sh", "-c", "nproc; grep MemTotal /proc/meminfo"])?;
-            ensure!(inside.stdout.split_whitespace().eq(["1", "MemTotal:", "131072", "kB"]), "{inside}");
-            container.ok(&["delete", "--force", "ID"])?;
-            ensure!(!folder(container, "memory").exists(), "the group is left");
-            Ok(())
-        })
+        with_limits(
+            "all_processes_are_in_the_group",
+            "sleep 100 & exec sleep 100",
+            &some_limits(),
+            |container| {
+                container.start()?;
+                // While programs begin, processes of the sandbox come and go.
+                soon(|| {
+                    let tasks = container.ok(&["ps", "ID"])?.stdout;
+                    ensure!(tasks.matches(" sleep 100\n").count() == 2, "{tasks}");
+                    are_members(container)
+                })?;
+                ensure!(memory(container)? == (128 << 20).to_string(), "{}", memory(container)?);
+                let quota = limit(container, "cpu.cfs_quota_us", "cpu.max")?;
+                ensure!(quota.starts_with("50000"), "{quota}");
+                let inside =
+                    container.ok(&["exec", "ID", "sh", "-c", "nproc; grep MemTotal /proc/meminfo"])?;
+                ensure!(inside.stdout.split_whitespace().eq(["1", "MemTotal:", "131072", "kB"]), "{inside}");
+                container.ok(&["delete", "--force", "ID"])?;
+                ensure!(!folder(container, "memory").exists(), "the group is left");
+                Ok(())
+            },
+        )
     }
 
     #[test]
@@ -122,16 +136,17 @@ mod tests {
         with_limits("tasks_are_counted_inside", "exec sleep 100", &some_limits(), |container| {
             container.start()?;
             // Two are there: the first process, and the shell itself.
-            let fork = |count: u32| {
-                let script = format!("for i in $(seq {count}); do sleep 0.2 & done; wait");
+            let fork = |count: u32, seconds: &str| {
+                let script = format!("for i in $(seq {count}); do sleep {seconds} & done; wait");
                 container.run(&["exec", "ID", "sh", "-c", &script])
             };
-            let done = fork(6)?;
+            let done = fork(6, "0.2")?;
             ensure!(done.status == Status::Code(0), "{done}");
-            let done = fork(7)?;
+            // None may end before all should be there. The shell gives up, and does not wait for them.
+            let done = fork(7, "50")?;
             ensure!(done.stderr.contains("annot fork"), "{done}");
             container.ok(&["update", "--pids-limit", "100", "ID"])?;
-            let done = fork(40)?;
+            let done = fork(40, "0.2")?;
             ensure!(done.status == Status::Code(0) && done.stderr.is_empty(), "{done}");
             container.ok(&["delete", "--force", "ID"]).map(drop)
         })
@@ -141,21 +156,27 @@ mod tests {
     fn lack_of_memory_takes_a_program() -> Result<()> {
         with_limits("lack_of_memory_takes_a_program", "exec sleep 100", &some_limits(), |container| {
             container.start()?;
-            let mut events = container.command(&["events", "--interval", "500ms", "ID"])?;
-            let events = std::thread::spawn(move || process::run(&mut events, b"", Duration::from_secs(30)));
-            std::thread::sleep(Duration::from_millis(300));
+            let path = container.session.dir().join("events");
+            let mut events = container.command(&["events", "--interval", "100ms", "ID"])?;
+            let mut events = events.stdout(std::fs::File::create(&path)?).spawn()?;
+            let tells = |kind: &str| {
+                soon(|| {
+                    let told = std::fs::read_to_string(&path)?;
+                    ensure!(told.contains(&format!(r#""type":"{kind}""#)), "it does not tell {kind}: {told}");
+                    Ok(())
+                })
+            };
+            tells("stats")?;
             // It touches its memory itself, so that the host finds it at fault.
             let hog = container.run(&["exec", "ID", "sh", "-c", "x=12345678; while :; do x=$x$x; done"])?;
             ensure!(hog.status == Status::Code(137), "{hog}");
             ensure!(container.state()?["status"] == "running", "{}", container.state()?);
-            std::thread::sleep(Duration::from_millis(1200));
+            tells("oom")?;
             container.ok(&["delete", "--force", "ID"])?;
-            let told = events.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
-            let kinds: Vec<Value> =
-                told.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-            ensure!(kinds.iter().any(|event| event["type"] == "oom"), "{told}");
-            ensure!(kinds.iter().any(|event| event["type"] == "stats"), "{told}");
-            ensure!(told.status == Status::Code(0), "{told}");
+            ensure!(events.wait()?.success());
+            for line in std::fs::read_to_string(&path)?.lines() {
+                serde_json::from_str::<Value>(line).with_context(|| format!("no JSON: {line}"))?;
+            }
             Ok(())
         })
     }

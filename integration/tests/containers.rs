@@ -2,11 +2,9 @@
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::Status;
-    use cloister_integration::{Container, Place, Program, Rootfs, known};
+    use cloister_integration::{Container, Place, Program, Rootfs, known, soon};
 
     fn with_bundle(
         name: &str,
@@ -108,15 +106,14 @@ mod tests {
 
     #[test]
     fn processes_are_listed_as_by_ps() -> Result<()> {
-        let script = "sh -c 'exec sleep 77' & : > /work/ready; wait";
+        let script = "sh -c 'exec sleep 77' & wait";
         with_bundle("processes_are_listed_as_by_ps", &shell(script), |container| {
             container.start()?;
-            container.wait_for_file("ready")?;
-            let until = Instant::now() + Duration::from_secs(10);
-            while !container.ok(&["ps", "ID"])?.stdout.contains(" sleep 77\n") {
-                ensure!(Instant::now() < until, "{}", container.ok(&["ps", "ID"])?);
-            }
-            let table = container.ok(&["ps", "ID"])?.stdout;
+            let table = soon(|| {
+                let table = container.ok(&["ps", "ID"])?.stdout;
+                ensure!(table.contains(" sleep 77\n"), "{table}");
+                Ok(table)
+            })?;
             ensure!(
                 table.lines().next().is_some_and(|line| line.starts_with("UID") && line.ends_with("CMD")),
                 "{table}"

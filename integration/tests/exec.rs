@@ -4,11 +4,11 @@
 mod tests {
     use std::io::Write;
     use std::process::Stdio;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::{self, Finished, Status};
-    use cloister_integration::{Container, Place, Program, Rootfs};
+    use cloister_integration::{Container, Place, Program, Rootfs, soon};
     use nix::sys::signal::{Signal, kill};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::Pid;
@@ -107,21 +107,19 @@ mod tests {
             let (deputy, inside) = detach(container, "exec sleep 100")?;
             kill(Pid::from_raw(deputy), Signal::SIGKILL)?;
             waitpid(Pid::from_raw(deputy), None)?;
-            let until = Instant::now() + Duration::from_secs(5);
-            while is_listed(container, inside)? {
-                ensure!(Instant::now() < until, "the process outlives its deputy");
-            }
-            Ok(())
+            soon(|| {
+                ensure!(!is_listed(container, inside)?, "the process outlives its deputy");
+                Ok(())
+            })
         })
     }
 
     #[test]
     fn the_end_of_the_container_ends_it() -> Result<()> {
         with_container("the_end_of_the_container_ends_it", |container| {
-            let mut waiting =
-                container.command(&["exec", "ID", "sh", "-c", ": > /work/ready; sleep 100"])?;
+            let mut waiting = container.command(&["exec", "ID", "sh", "-c", ": > /work/ready; sleep 100"])?;
             let waiting =
-                std::thread::spawn(move || process::run(&mut waiting, b"", Duration::from_secs(20)));
+                std::thread::spawn(move || process::run(&mut waiting, b"", Duration::from_secs(60)));
             container.wait_for_file("ready")?;
             container.ok(&["kill", "ID", "KILL"])?;
             let done = waiting.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
@@ -153,7 +151,7 @@ mod tests {
                 let mut command = std::process::Command::new("sh");
                 command.arg("-c").arg("exec \"$@\" 3< \"$NOTE\" 4>> \"$NOTE\"").arg("sh");
                 command.env("NOTE", &note).arg(cloister.get_program()).args(cloister.get_args());
-                process::run(&mut command, b"", Duration::from_secs(20))
+                process::run(&mut command, b"", Duration::from_secs(60))
             };
             let script = "cat <&3; echo back >&4; ls /proc/self/fd | wc -l";
             // Three usual ones, two more, and that of `ls` itself.

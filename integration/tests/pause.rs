@@ -7,7 +7,7 @@ mod tests {
 
     use anyhow::{Result, ensure};
     use cloister_integration::process::Status;
-    use cloister_integration::{Container, Place, Program, Rootfs};
+    use cloister_integration::{Container, Place, Program, Rootfs, soon};
 
     /// Long enough to tell a busy processor from an idle one.
     const WHILE: Duration = Duration::from_millis(400);
@@ -43,14 +43,16 @@ mod tests {
             let before = (ticks(container)?, marks()?);
             sleep(WHILE);
             let after = (ticks(container)?, marks()?);
-            // The questions after its state cost the kernel a little.
-            ensure!(after.0 <= before.0 + 2, "paused, it used {} ticks", after.0 - before.0);
+            // The questions after its state cost the kernel a little, and so does what it gives back when idle.
+            ensure!(after.0 <= before.0 + 5, "paused, it used {} ticks", after.0 - before.0);
             ensure!(after.1 == before.1, "paused, it wrote");
             container.ok(&["resume", "ID"])?;
             ensure!(container.state()?["status"] == "running", "{}", container.state()?);
-            sleep(WHILE);
-            ensure!(ticks(container)? > after.0 + 10, "resumed, the loops do not run");
-            ensure!(marks()? > after.1, "resumed, the sleeper does not write");
+            soon(|| {
+                ensure!(ticks(container)? > after.0 + 10, "resumed, the loops do not run");
+                ensure!(marks()? > after.1, "resumed, the sleeper does not write");
+                Ok(())
+            })?;
             container.ok(&["delete", "--force", "ID"]).map(drop)
         })
     }

@@ -4,11 +4,11 @@
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use anyhow::{Context, Result, bail, ensure};
     use cloister_integration::processes::Process;
-    use cloister_integration::{Container, Place, Program, Rootfs};
+    use cloister_integration::{Container, Place, Program, Rootfs, soon};
 
     /// Capabilities about files, by number: all that a gofer may have.
     const FILE_CAPABILITIES: [u32; 6] = [
@@ -30,20 +30,18 @@ mod tests {
     impl Sandbox {
         /// Waits until the application of a session sleeps: a process that begins is made of others that end.
         fn find(container: &Container<'_>) -> Result<Self> {
-            let until = Instant::now() + Duration::from_secs(20);
             let mut last = None;
-            loop {
+            soon(|| {
                 let tasks = container.run(&["ps", "ID"])?.stdout;
                 let is_asleep = tasks.lines().any(|line| line.trim_end().ends_with(" sleep 100"));
+                std::thread::sleep(Duration::from_millis(100));
                 let sandbox = Self::look()?;
                 let present = is_asleep.then(|| sandbox.stubs.clone());
-                if present.is_some() && present == last {
-                    return Ok(sandbox);
-                }
+                let is_at_rest = present.is_some() && present == last;
                 last = present;
-                ensure!(Instant::now() < until, "the application does not come to rest");
-                std::thread::sleep(Duration::from_millis(100));
-            }
+                ensure!(is_at_rest, "the application does not come to rest");
+                Ok(sandbox)
+            })
         }
 
         fn look() -> Result<Self> {
@@ -228,17 +226,13 @@ mod tests {
     fn an_idle_sandbox_gives_memory_back() -> Result<()> {
         inspect("memory", |sandbox| {
             for process in [vec![sandbox.boot], sandbox.gofers.clone()].concat() {
-                let until = Instant::now() + Duration::from_secs(30);
-                loop {
+                soon(|| {
                     let (resident, size) = process.program_kib()?;
                     ensure!(size > 1000, "process {} has {size} KiB of program", process.0);
-                    if resident < size / 2 {
-                        break;
-                    }
                     let name = process.name()?;
-                    ensure!(Instant::now() < until, "{name} keeps {resident} of {size} KiB of its program");
-                    std::thread::sleep(Duration::from_millis(100));
-                }
+                    ensure!(resident < size / 2, "{name} keeps {resident} of {size} KiB of its program");
+                    Ok(())
+                })?;
             }
             Ok(())
         })
