@@ -190,7 +190,7 @@ TEST(signalling_others)
 		setuid(1001);
 		pause();
 	});
-	sleep_ms(20);
+	WAIT_FOR(is_asleep(target));
 	pid_t child = IN_CHILD({
 		OK(setuid(1000));
 		FAILS(kill(target, SIGTERM), EPERM);

@@ -65,7 +65,7 @@ static void start_waiters(pthread_t *threads, int count, void *(*fn)(void *), lo
 	for (int i = 0; i < count; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, fn, (void *)arg), 0);
 	WAIT_FOR(atomic_load(&waiting) == count);
-	sleep_ms(40);
+	WAIT_FOR(is_asleep(getpid()));
 }
 
 TEST(wake_counts)
@@ -109,7 +109,7 @@ TEST(bit_sets_select_waiters)
 	CHECK_EQ(pthread_create(&first, NULL, wait_for_bits, (void *)1), 0);
 	CHECK_EQ(pthread_create(&second, NULL, wait_for_bits, (void *)2), 0);
 	WAIT_FOR(atomic_load(&waiting) == 2);
-	sleep_ms(40);
+	WAIT_FOR(is_asleep(getpid()));
 	CHECK_EQ(syscall(SYS_futex, &word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 4), 0);
 	CHECK_EQ(syscall(SYS_futex, &word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 2), 1);
 	pthread_join(second, NULL);
@@ -156,11 +156,10 @@ TEST(private_words_of_two_processes_are_two)
 	volatile int *done = shared_memory(sizeof *done);
 	pid_t child = IN_CHILD({
 		*done = 1;
-		struct timespec limit = { .tv_nsec = 200000000 };
+		struct timespec limit = { .tv_sec = 1 };
 		FAILS(futex(&word, FUTEX_WAIT_PRIVATE, 0, &limit), ETIMEDOUT);
 	});
-	WAIT_FOR(*done);
-	sleep_ms(50);
+	WAIT_FOR(*done && is_asleep(child));
 	CHECK_EQ(futex(&word, FUTEX_WAKE_PRIVATE, 10, NULL), 0);
 	CHECK_EQ(futex(&word, FUTEX_WAKE, 10, NULL), 0);
 	EXPECT_EXIT(child, 0);

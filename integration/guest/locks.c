@@ -90,16 +90,16 @@ TEST(waiting_for_a_record_lock)
 	int fd = new_file(), p[2];
 	char c;
 	OK(pipe(p));
+	int64_t start = now_ms();
 	pid_t holder = IN_CHILD({
 		OK(set_lock(fd, F_WRLCK, 0, 0));
 		CHECK_EQ(write(p[1], "x", 1), 1);
 		sleep_ms(80);
 	});
 	CHECK_EQ(read(p[0], &c, 1), 1);
-	int64_t start = now_ms();
 	struct flock lock = lock_of(F_WRLCK, 50, 1);
 	OK(fcntl(fd, F_SETLKW, &lock));
-	CHECK(now_ms() - start >= 60);
+	CHECK(now_ms() - start >= 79);
 	EXPECT_EXIT(holder, 0);
 }
 
@@ -117,7 +117,7 @@ TEST(a_deadlock_is_found)
 		OK(fcntl(fd, F_SETLKW, &wait));
 	});
 	CHECK_EQ(read(p[0], &c, 1), 1);
-	sleep_ms(60);
+	WAIT_FOR(is_asleep(other));
 	struct flock wait = lock_of(F_WRLCK, 1, 1);
 	FAILS(fcntl(fd, F_SETLKW, &wait), EDEADLK);
 	OK(set_lock(fd, F_UNLCK, 0, 0));

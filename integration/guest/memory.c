@@ -365,7 +365,7 @@ TEST(another_process_memory)
 {
 	static char secret[16] = "parent";
 	pid_t child = IN_CHILD({ strcpy(secret, "child"); pause(); });
-	sleep_ms(50);
+	WAIT_FOR(is_asleep(child));
 	char got[16] = "";
 	struct iovec local = { got, 6 }, remote = { secret, 6 };
 	CHECK_EQ(process_vm_readv(child, &local, 1, &remote, 1, 0), 6);

@@ -19,7 +19,7 @@ TEST(time_limits)
 	int64_t start = now_ms();
 	CHECK_EQ(poll(&fds, 1, 60), 0);
 	int64_t took = now_ms() - start;
-	CHECK(took >= 59 && took < 1000);
+	CHECK(took >= 59 && took < 30000);
 	CHECK_EQ(poll(NULL, 0, 20), 0);
 	CHECK_EQ(poll(&fds, 1, 0), 0);
 	struct timespec bad = { .tv_nsec = -1 };

@@ -254,7 +254,7 @@ TEST(output_can_be_stopped)
 		OK(fcntl(pty.slave, F_SETFL, 0));
 		CHECK_EQ(write(pty.slave, "x", 1), 1);
 	});
-	sleep_ms(50);
+	WAIT_FOR(is_asleep(child));
 	CHECK_EQ(waitpid(child, NULL, WNOHANG), 0);
 	type(&pty, "\021");
 	EXPECT_EXIT(child, 0);

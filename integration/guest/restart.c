@@ -20,12 +20,12 @@ static void handle_usr1(int flags)
 	OK(sigaction(SIGUSR1, &action, NULL));
 }
 
-/* Starts a child that sends SIGUSR1 after 40 ms, and after another 60 ms writes one byte to `fd`. */
+/* Starts a child that sends SIGUSR1 once this process sleeps, and 60 ms later writes one byte to `fd`. */
 static pid_t disturb(int fd)
 {
 	pid_t parent = getpid();
 	return IN_CHILD({
-		sleep_ms(40);
+		WAIT_FOR(is_asleep(parent));
 		kill(parent, SIGUSR1);
 		sleep_ms(60);
 		if (fd >= 0)
@@ -90,11 +90,11 @@ TEST(waitpid_restarts_or_is_interrupted)
 
 TEST(nanosleep_is_interrupted_and_tells_the_rest)
 {
-	struct timespec request = { .tv_sec = 1 }, rest;
+	struct timespec request = { .tv_sec = 30 }, rest;
 	handle_usr1(SA_RESTART); /* never restarted after a handler */
 	pid_t child = disturb(-1);
 	FAILS(nanosleep(&request, &rest), EINTR);
-	CHECK(rest.tv_sec == 0 && rest.tv_nsec > 500000000 && rest.tv_nsec < 999000000);
+	CHECK(rest.tv_sec > 0 && rest.tv_sec < 30);
 	EXPECT_EXIT(child, 0);
 }
 
@@ -105,7 +105,7 @@ TEST(nanosleep_goes_on_after_stop_and_continue)
 		int64_t start = now_ms();
 		OK(nanosleep(&request, NULL));
 		int64_t took = now_ms() - start;
-		_exit(took >= 145 && took < 1000 ? 0 : 1);
+		_exit(took >= 145 && took < 30000 ? 0 : 1);
 	});
 	sleep_ms(30);
 	OK(kill(sleeper, SIGSTOP));
@@ -119,7 +119,7 @@ TEST(an_absolute_sleep_is_interrupted)
 	struct timespec until;
 	handle_usr1(SA_RESTART);
 	OK(clock_gettime(CLOCK_MONOTONIC, &until));
-	until.tv_sec++;
+	until.tv_sec += 30;
 	pid_t child = disturb(-1);
 	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL), EINTR);
 	EXPECT_EXIT(child, 0);
@@ -170,7 +170,7 @@ TEST(futex_wait_restarts_without_a_time_limit)
 	int *shared = shared_memory(sizeof *shared);
 	pid_t parent = getpid();
 	pid_t child = IN_CHILD({
-		sleep_ms(40);
+		WAIT_FOR(is_asleep(parent));
 		kill(parent, SIGUSR1);
 		sleep_ms(60);
 		*shared = 1;

@@ -140,7 +140,7 @@ TEST(sigwaitinfo_takes_a_blocked_signal)
 	block(SIGUSR1);
 	pid_t parent = getpid();
 	pid_t child = IN_CHILD({
-		sleep_ms(30);
+		WAIT_FOR(is_asleep(parent));
 		kill(parent, SIGUSR1);
 	});
 	CHECK_EQ(OK(sigwaitinfo(&set, &info)), SIGUSR1);
@@ -166,12 +166,12 @@ TEST(sigtimedwait_times_out)
 TEST(sigtimedwait_is_interrupted_by_another_signal)
 {
 	sigset_t set = set_of(SIGUSR1);
-	struct timespec limit = { .tv_sec = 5 };
+	struct timespec limit = { .tv_sec = 50 };
 	block(SIGUSR1);
 	on(SIGUSR2, keep_info, SA_RESTART);
 	pid_t parent = getpid();
 	pid_t child = IN_CHILD({
-		sleep_ms(30);
+		WAIT_FOR(is_asleep(parent));
 		kill(parent, SIGUSR2);
 	});
 	FAILS(sigtimedwait(&set, NULL, &limit), EINTR);

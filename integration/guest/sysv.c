@@ -220,14 +220,14 @@ TEST(queues_make_wait)
 		FAILS(msgrcv(id, &message, 10, 7, 0), EIDRM);
 	});
 	send(id, 6, "for six");
-	sleep_ms(20);
+	WAIT_FOR(is_asleep(child));
 	send(id, 7, "for seven");
 	struct msqid_ds ds;
 	WAIT_FOR(msgctl(id, IPC_STAT, &ds) == 0 && ds.msg_qnum == 1);
 	ds.msg_qbytes = 10;
 	OK(msgctl(id, IPC_SET, &ds));
 	FAILS(msgsnd(id, &(struct message){ .type = 1 }, 5, IPC_NOWAIT), EAGAIN); /* full */
-	sleep_ms(20);
+	WAIT_FOR(is_asleep(child));
 	OK(msgctl(id, IPC_RMID, NULL));
 	EXPECT_EXIT(child, 0);
 }

@@ -14,6 +14,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -180,13 +181,32 @@ static inline const char *read_file(const char *path)
 /* Waits until a byte in shared memory gets a value. */
 #define WAIT_FOR(cond) \
 	do { \
-		int64_t end_ = now_ms() + 10000; \
+		int64_t end_ = now_ms() + 30000; \
 		while (!(cond)) { \
 			if (now_ms() > end_) \
 				fail("line %d: %s did not come true", __LINE__, #cond); \
 			sleep_ms(1); \
 		} \
 	} while (0)
+
+/* Whether all threads of a process but the calling one sleep, as in a system call that waits. */
+static inline int is_asleep(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	CHECK(tasks);
+	int are_asleep = 1;
+	for (struct dirent *task; are_asleep && (task = readdir(tasks));) {
+		if (task->d_name[0] == '.' || atoi(task->d_name) == gettid())
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, atoi(task->d_name));
+		const char *state = strrchr(read_file(path), ')');
+		are_asleep = state && state[2] == 'S';
+	}
+	closedir(tasks);
+	return are_asleep;
+}
 
 static pid_t test_child;
 static void on_test_timeout(int sig)

@@ -38,7 +38,7 @@ TEST(clocks_go_on)
 		int64_t before = clock_ns(clocks[i]);
 		sleep_ms(10);
 		int64_t took = clock_ns(clocks[i]) - before;
-		CHECK(took >= 9500000 && took < 1000000000);
+		CHECK(took >= 9500000 && took < 30000000000);
 	}
 	int64_t last = clock_ns(CLOCK_MONOTONIC);
 	for (int i = 0; i < 10000; i++) {
@@ -110,8 +110,7 @@ TEST(alarm_and_its_rest)
 	OK(setitimer(ITIMER_REAL, &soon, NULL));
 	OK(getitimer(ITIMER_REAL, &old));
 	CHECK(old.it_value.tv_sec == 0 && old.it_value.tv_usec > 0);
-	pause();
-	CHECK_EQ(atomic_load(&fired), 1);
+	WAIT_FOR(atomic_load(&fired) == 1);
 	CHECK(now_ms() - start >= 299);
 	CHECK_EQ(last_info.si_code, SI_KERNEL);
 }
@@ -141,12 +140,12 @@ TEST(posix_timer_tells_its_value)
 {
 	timer_t timer;
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 4321 };
-	struct itimerspec once = { .it_value.tv_nsec = 30000000 }, left;
+	struct itimerspec once = { .it_value.tv_sec = 1 }, left;
 	handle(SIGRTMIN);
 	OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
 	OK(timer_settime(timer, 0, &once, NULL));
 	OK(timer_gettime(timer, &left));
-	CHECK(left.it_value.tv_nsec > 0 && left.it_value.tv_nsec <= 30000000);
+	CHECK(ns(left.it_value) > 0 && ns(left.it_value) <= 1000000000);
 	WAIT_FOR(atomic_load(&fired) == 1);
 	CHECK_EQ(last_info.si_code, SI_TIMER);
 	CHECK_EQ(last_info.si_value.sival_int, 4321);
