@@ -16,6 +16,7 @@
 //! | `event` | readiness and wait queues |
 //! | `time` | clocks |
 //! | `tty` | terminals |
+//! | `seccomp` | system call filters of guests |
 //! | `security` | what the process denies itself |
 //! | `control` | the control server, and the containers |
 
@@ -33,6 +34,7 @@ mod mm;
 mod net;
 mod prelude;
 mod rand;
+mod seccomp;
 mod security;
 mod signal;
 mod syscall;

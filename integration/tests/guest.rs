@@ -46,7 +46,7 @@ fn inside(platform: &'static str, area: &str) -> anyhow::Result<()> {
 }
 
 areas! {
-    call_sites, clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, namespaces, poll, process, pty, restart, signals,
+    call_sites, clone, credentials, epoll, events, exec, fork, futex, jobs, loopback, namespaces, poll, process, pty, restart, seccomp, signals,
     sysv, threads, timers, unix_sockets, wait;
     on_both_file_systems: files, inotify, locks, memory, metadata, names, pipes
 }

@@ -27,12 +27,23 @@ pub struct ContainerSpec {
     pub readonly_paths: Vec<ByteString>,
     /// Kernel parameters to set: name with dots, value.
     pub sysctl: Vec<(ByteString, ByteString)>,
+    /// The system call filter of its processes.
+    pub seccomp: Option<SeccompSpec>,
     /// What the container sees of the machine.
     pub limits: Limits,
     /// The network.
     pub network: Network,
     /// What signals do to the first process.
     pub first_process: FirstProcess,
+}
+
+/// A system call filter (`seccomp(2)`).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SeccompSpec {
+    /// The program: an array of `struct sock_filter`.
+    pub program: ByteString,
+    /// Whether calls that it does not allow are logged.
+    pub logs: bool,
 }
 
 /// What signals do to the first process of a container.

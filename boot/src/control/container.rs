@@ -10,6 +10,7 @@ use cloister_sync::{Lock, class};
 use super::connection::ControlConnection;
 use crate::fs::FsContext;
 use crate::kernel::Kernel;
+use crate::seccomp::Mode;
 use crate::signal::Signal;
 use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
 
@@ -45,6 +46,8 @@ pub(crate) struct Container {
     pub(crate) fs: Arc<FsContext>,
     /// The names of the machine.
     pub(crate) uts: Arc<UtsNamespace>,
+    /// Which system calls the processes that are put into it may make.
+    pub(crate) seccomp: Mode,
     life: Lock<Life, { class::CONTAINER }>,
 }
 
@@ -67,8 +70,8 @@ struct Watched {
 impl Container {
     /// Makes a container that was not started.
     pub(super) fn new(id: String, spec: ContainerSpec, first: Arc<Task>) -> Self {
-        let (fs, uts) = (first.fs(), first.uts());
-        Self { id, spec, fs, uts, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
+        let (fs, uts, seccomp) = (first.fs(), first.uts(), first.seccomp.mode());
+        Self { id, spec, fs, uts, seccomp, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
     }
 
     /// Takes the first task, to be started by the caller.

@@ -9,6 +9,7 @@ use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
 use super::Container;
 use super::mounts;
 use super::process::{self, NewProcess};
+use super::seccomp;
 use crate::error::Errno;
 use crate::fs::{FsContext, Walker};
 use crate::kernel::Kernel;
@@ -44,6 +45,7 @@ pub(super) fn create(
         fs: Arc::clone(&fs),
         uts: Arc::new(UtsNamespace::new(names)),
         files: process::descriptor_table(kernel, files)?,
+        seccomp: seccomp::mode(spec.seccomp.as_ref())?,
         spec: &spec.process,
     };
     let init = process::new_task(kernel, &new)?;

@@ -40,6 +40,7 @@ pub(super) fn execute(
         fs: Arc::new(fs),
         uts: Arc::clone(&container.uts),
         files: process::descriptor_table(kernel, descriptors)?,
+        seccomp: container.seccomp.clone(),
         spec: &request.process,
     };
     let task = process::new_task(kernel, &new)?;

@@ -5,6 +5,7 @@
 //! | `server`, `connection` | the socket, the handshake, requests and replies |
 //! | `containers`, `container` | the containers of the sandbox, and the life of one |
 //! | `create`, `start`, `execute` | making a container, its first process, and others |
+//! | `seccomp` | the system call filter of its configuration |
 //! | `freeze` | standing still and going on |
 //! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
 
@@ -20,6 +21,7 @@ mod mounts;
 mod process;
 mod processes;
 mod read_file;
+mod seccomp;
 mod server;
 mod signal;
 mod start;

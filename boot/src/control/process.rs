@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::loader::{Arguments, Place, Program};
 use crate::mm::{MemoryLimits, Mm, Randomization};
 use crate::prelude::errno;
+use crate::seccomp::Mode;
 use crate::signal::{SignalActions, TaskSignals};
 use crate::task::{
     self, Capabilities, Credentials, Process, Rlimit, Task, TaskParts, TaskRun, ThreadGroup, UtsNamespace,
@@ -29,6 +30,8 @@ pub(super) struct NewProcess<'a> {
     pub(super) uts: Arc<UtsNamespace>,
     /// The descriptors.
     pub(super) files: Arc<FdTable>,
+    /// Which system calls it may make.
+    pub(super) seccomp: Mode,
     /// All else.
     pub(super) spec: &'a ProcessSpec,
 }
@@ -81,7 +84,9 @@ pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc
         actions: Arc::new(SignalActions::default()),
     };
     let run = TaskRun::new(cloister_abi::Registers::default(), mm, Arc::clone(&new.files));
-    Ok(Task::new(Arc::clone(kernel), pid, Arc::new(group), parts, TaskSignals::default(), run))
+    let task = Task::new(Arc::clone(kernel), pid, Arc::new(group), parts, TaskSignals::default(), run);
+    task.seccomp.set(new.seccomp.clone());
+    Ok(task)
 }
 
 /// Gives the terminals among a process' standard files names in the devpts of the container.

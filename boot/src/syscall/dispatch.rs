@@ -8,6 +8,7 @@ use crate::context::SyscallCx;
 use crate::error::{Fail, Outcome, Restart, SyscallResult, fail};
 use crate::kernel::Park;
 use crate::prelude::{errno, uapi};
+use crate::seccomp;
 use crate::time::Instant;
 
 /// A system call that a task is in.
@@ -49,6 +50,11 @@ pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
         began: cx.kernel().strace.is_on().then(|| cx.kernel().clock.monotonic()),
         has_waited: false,
     };
+    if cx.task.seccomp.is_on()
+        && let Some(result) = seccomp::check(cx, &call)
+    {
+        return finish(cx, call.began.is_some().then_some(&call), &result);
+    }
     // A call that goes on where the one that a signal interrupted had come to: restart_syscall(2).
     if call.number == u64::from(uapi::__NR_restart_syscall) {
         match cx.run.restart_block.take() {
@@ -76,11 +82,16 @@ pub(crate) fn proceed(cx: &mut SyscallCx<'_>) -> Progress {
         cx.run.registrations.clear();
         cx.run.held = None;
     }
+    finish(cx, traced.as_ref(), &result)
+}
+
+/// Ends a call, or has it wait, as its result says.
+fn finish(cx: &mut SyscallCx<'_>, traced: Option<&Call>, result: &SyscallResult) -> Progress {
     cloister_sync::assert_only_held(cloister_sync::class::TASK_RUN);
     if let Some(call) = traced {
-        trace(cx, &call, &result);
+        trace(cx, call, result);
     }
-    match result {
+    match *result {
         Ok(Outcome::Value(value)) => {
             cx.run.call = None;
             cx.registers_mut().rax = value;

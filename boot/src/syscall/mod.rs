@@ -50,6 +50,7 @@ mod rlimit;
 mod rusage;
 mod rw_flags;
 mod schedule;
+mod seccomp;
 mod seek;
 mod select;
 mod sem;

@@ -67,6 +67,8 @@ pub(super) fn sys_prctl(
             cx.memory().write(Address(arg2), &cx.run.clear_child_tid)?;
             Ok(Outcome::OK)
         }
+        prctl::PR_GET_SECCOMP => Ok(cx.task.seccomp.mode().number().into()),
+        prctl::PR_SET_SECCOMP => super::seccomp::set_mode(cx, arg2, Address(arg3)),
         // Reading the time stamp counter, statistical process timing: as they are and can't be otherwise.
         prctl::PR_SET_TSC if arg2 == u64::from(prctl::PR_TSC_ENABLE) => Ok(Outcome::OK),
         prctl::PR_SET_TIMING if arg2 == u64::from(prctl::PR_TIMING_STATISTICAL) => Ok(Outcome::OK),

@@ -171,7 +171,7 @@ syscall_table! {
     154 modify_ldt, "";
     155 pivot_root(new_root: PathPtr, put_old: PathPtr) = super::mount::sys_pivot_root, Full, "";
     156 _sysctl, "";
-    157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no seccomp, no `PR_SET_MM`";
+    157 prctl(operation: Int, arg2: ULong, arg3: ULong, arg4: ULong, arg5: ULong) = super::prctl::sys_prctl, Partial, "no `PR_SET_MM`";
     158 arch_prctl(code: Int, address: Address) = super::arch_prctl::sys_arch_prctl, Full, "";
     159 adjtimex(buf: Address) = super::clock::sys_adjtimex, Partial, "the clock is the host's, and not adjusted";
     160 setrlimit(resource: UInt, limit: Address) = super::rlimit::sys_setrlimit, Full, "";
@@ -331,7 +331,7 @@ syscall_table! {
     314 sched_setattr(pid: Int, attr: Address, flags: UInt) = super::schedule::sys_sched_setattr, Partial, "recorded, but the host schedules; no `SCHED_DEADLINE`";
     315 sched_getattr(pid: Int, attr: Address, size: UInt, flags: UInt) = super::schedule::sys_sched_getattr, Full, "";
     316 renameat2(olddirfd: Fd, oldpath: PathPtr, newdirfd: Fd, newpath: PathPtr, flags: UInt) = super::names::sys_renameat2, Partial, "no RENAME_WHITEOUT";
-    317 seccomp, "";
+    317 seccomp(operation: UInt, flags: UInt, args: Address) = super::seccomp::sys_seccomp, Partial, "no user notification";
     318 getrandom(buf: Address, count: Size, flags: UInt) = super::system::sys_getrandom, Full, "";
     319 memfd_create(name: Text, flags: UInt) = super::memfd::sys_memfd_create, Partial, "no huge pages";
     320 kexec_file_load, "";

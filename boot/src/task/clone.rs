@@ -271,9 +271,18 @@ fn clone_parts(cx: &SyscallCx<'_>, flags: CloneFlags) -> Result<TaskParts, Fail>
     Ok(parts)
 }
 
+/// Gives a new task the filters of its maker as they are now: with the tree locked, so that no other thread changes them.
+fn inherit_seccomp(cx: &SyscallCx<'_>, task: &Task) {
+    task.seccomp.set(cx.task.seccomp.mode());
+    if cx.credentials().no_new_privileges && !task.credentials().no_new_privileges {
+        task.parts().credentials = cx.credentials();
+    }
+}
+
 fn add_to_tree(cx: &SyscallCx<'_>, task: &Arc<Task>, arguments: &CloneArguments) {
     let flags = arguments.flags;
     let mut tree = cx.kernel().processes.lock();
+    inherit_seccomp(cx, task);
     if flags.contains(CloneFlags::THREAD) {
         tree.add_task(Arc::clone(task));
         return;

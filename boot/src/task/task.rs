@@ -21,6 +21,7 @@ use crate::event::{Events, Wake};
 use crate::fs::{FdTable, FsContext};
 use crate::kernel::{Expire, Kernel};
 use crate::mm::Mm;
+use crate::seccomp::Seccomp;
 use crate::signal::{self, BeforeUser, SignalActions, TaskSignals};
 use crate::syscall::{self, Progress};
 use crate::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) signals: Lock<TaskSignals, { class::TASK }>,
     /// What it has set for itself.
     pub(crate) attributes: Lock<TaskAttributes, { class::TASK }>,
+    /// Which system calls it may make.
+    pub(crate) seccomp: Seccomp,
     /// Whether its maker waits for it.
     pub(crate) vfork: Vfork,
     schedule: Lock<Schedule, { class::SCHEDULE }>,
@@ -84,6 +87,7 @@ impl Task {
             parts: Lock::new(parts),
             signals: Lock::new(signals),
             attributes: Lock::default(),
+            seccomp: Seccomp::default(),
             vfork: Vfork::default(),
             schedule: Lock::new(Schedule::new()),
         })

@@ -10,7 +10,7 @@ use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType,
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use tracing::warn;
 
-use super::{Bundle, BundleError, mounts, process};
+use super::{Bundle, BundleError, mounts, process, seccomp};
 use crate::launch::Bind;
 
 /// What a sandbox is started with.
@@ -62,6 +62,7 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
         masked_paths: paths(linux.and_then(|linux| linux.masked_paths().as_ref())),
         readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
         sysctl: sysctl(linux),
+        seccomp: seccomp::convert(linux)?,
         limits: limits(linux),
         network: network(spec),
         first_process: FirstProcess::Init,

@@ -8,6 +8,7 @@ mod load;
 mod mounts;
 mod options;
 mod process;
+mod seccomp;
 
 pub use convert::{Prepared, prepare};
 pub use error::BundleError;

@@ -95,11 +95,12 @@ fn signals(text: &mut String, subject: &Subject, task: &Task) -> std::fmt::Resul
 
 fn security(text: &mut String, subject: &Subject, task: &Task) -> std::fmt::Result {
     let c = task.credentials();
+    let seccomp = task.seccomp.mode();
     let cpus = subject.kernel.options.cpus.min(63);
     write!(
         text,
         "CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t{}\n\
-         Seccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t{:x}\nCpus_allowed_list:\t0-{}\nMems_allowed:\t1\n\
+         Seccomp:\t{}\nSeccomp_filters:\t{}\nCpus_allowed:\t{:x}\nCpus_allowed_list:\t0-{}\nMems_allowed:\t1\n\
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
         c.inheritable.bits(),
         c.permitted.bits(),
@@ -107,6 +108,8 @@ fn security(text: &mut String, subject: &Subject, task: &Task) -> std::fmt::Resu
         c.bounding.bits(),
         c.ambient.bits(),
         u8::from(c.no_new_privileges),
+        seccomp.number(),
+        seccomp.nr_filters(),
         (1_u64 << cpus) - 1,
         cpus.saturating_sub(1),
     )

@@ -55,6 +55,7 @@ const VALUES: &[(&str, Value)] = &[
     ("kernel/random/poolsize", Value::Fixed("256")),
     ("kernel/random/uuid", Value::Made(|_| random_uuid())),
     ("kernel/randomize_va_space", Value::Fixed("2")),
+    ("kernel/seccomp/actions_avail", Value::Fixed("kill_process kill_thread trap errno trace log allow")),
     ("kernel/sem", Value::Fixed("32000\t1024000000\t500\t32000")),
     ("kernel/shmall", Value::Fixed("18446744073692774399")),
     ("kernel/shmmax", Value::Fixed("18446744073692774399")),
