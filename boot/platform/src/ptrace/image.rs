@@ -92,17 +92,29 @@ std::arch::global_asm!(
     "   test rsp, rsp",
     "   jnz 4f",
     "   int3",
-    // Where a helper of systrap waits for commands: rsp is their page, ebp the number of the last one. The position of
+    // Where a helper of systrap waits for commands: rsp is their page, ebp the number of the last one. It lets others run
+    // and looks again, as often as the last one said, before it sleeps; that it does is told in its slot. The position of
     // descriptor 2, which only helpers have, is the answer: its number, and the low half of rax.
     "cloister_stub_serve:",
+    "1: mov ebx, [rsp + {COMMAND} + 13 * 8]",
     "2: cmp [rsp], ebp",
     "   jne 3f",
+    "   sub ebx, 1",
+    "   jc 5f",
+    "   mov eax, 24", // sched_yield
+    "   syscall",
+    "   jmp 2b",
+    "5: mov r12, [rsp + {COMMAND} + 14 * 8]",
+    "   mov eax, 1",
+    "   xchg [r12], eax", // a full barrier: the kernel looks after it writes the number
     "   mov rdi, rsp",
     "   xor esi, esi", // FUTEX_WAIT
     "   mov edx, ebp",
     "   xor r10d, r10d",
     "   mov eax, 202", // futex
     "   syscall",
+    "   mov dword ptr [r12], 0",
+    "   xor ebx, ebx",
     "   jmp 2b",
     "3: mov rax, [rsp + {COMMAND} + 1 * 8]",
     "   mov rdi, [rsp + {COMMAND} + 2 * 8]",
@@ -126,7 +138,7 @@ std::arch::global_asm!(
     "   xor edx, edx", // SEEK_SET
     "   mov eax, 8",   // lseek
     "   syscall",
-    "   jmp 2b",
+    "   jmp 1b",
     // Where a guest thread of systrap begins: rbx is its slot, rbp its `sock_fprog`. It is on its own from here on.
     "cloister_stub_thread:",
     "   lea rdi, [rbx + {ALTERNATE_STACK}]",
@@ -246,7 +258,8 @@ std::arch::global_asm!(
     "   je 12f",
     "   cmp eax, {UNFOLD}",
     "   je 8f",
-    "   mov edx, {TRAPPED}",
+    "   cmp eax, {GIVE_WAY}",
+    "   je 13f",
     "   cmp eax, {HELP}",
     "   je 11f",
     "   mov edx, {ASLEEP}",
@@ -305,16 +318,30 @@ std::arch::global_asm!(
     "   mov eax, 15", // rt_sigreturn
     "   syscall",
     "   ud2",
-    // Wakes the helper, here where the memory is that it is to change, and lets it go first.
-    "11: lock cmpxchg [rbx], edx",
+    // Wakes the helper, here where the memory is that it is to change.
+    "11: mov edx, {GIVE_WAY}",
+    "   lock cmpxchg [rbx], edx",
     "   jnz 5b",
     "   mov rdi, [rbx + {COMMANDS}]",
     "   mov esi, 1", // FUTEX_WAKE
     "   mov edx, 1",
     "   mov eax, 202", // futex
     "   syscall",
-    "   mov eax, 24", // sched_yield
+    // Lets the helper go first. The host may come back to this thread before, so it looks a few times.
+    "13: mov esi, 8",
+    "14: mov eax, 24", // sched_yield
     "   syscall",
+    "   mov edi, 200",
+    "15: cmp dword ptr [rbx], {GIVE_WAY}",
+    "   jne 3b",
+    "   pause",
+    "   dec edi",
+    "   jnz 15b",
+    "   dec esi",
+    "   jnz 14b",
+    "   mov eax, {GIVE_WAY}",
+    "   mov edx, {TRAPPED}",
+    "   lock cmpxchg [rbx], edx",
     "   jmp 3b",
     "cloister_stub_name:",
     "   .asciz \"cloister-stub\"",
@@ -344,6 +371,7 @@ std::arch::global_asm!(
     SAVED = const slot::SAVED,
     SAVED_END = const slot::SAVED_END,
     HELP = const slot::HELP,
+    GIVE_WAY = const slot::GIVE_WAY,
     COMMANDS = const slot::COMMANDS,
     COMMAND = const slot::COMMAND,
     RESUME = const slot::RESUME,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cloister_abi::Registers;
 use rustix::process::{Pid, Signal};
@@ -71,6 +72,8 @@ struct Helper {
     /// Where it was placed.
     place: Place,
     service: Service,
+    /// When it was told something last.
+    told: Option<Instant>,
 }
 
 /// How a helper is told what to do.
@@ -109,7 +112,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// Takes the first helper into new tables.
     pub(crate) fn new(helper: Pid) -> Self {
-        let first = Helper { place: Place::Anywhere, service: Service::Stopped(0) };
+        let first = Helper { place: Place::Anywhere, service: Service::Stopped(0), told: None };
         Self { helpers: HashMap::from([(helper, first)]), ..Self::default() }
     }
 
@@ -132,6 +135,13 @@ impl Tables {
         self.helpers.get_mut(&helper).map(|helper| &mut helper.service)
     }
 
+    /// Takes note that a helper is told something now. Returns how long ago it was told something before.
+    pub(crate) fn tell(&mut self, helper: Pid) -> Option<Duration> {
+        let Helper { told, .. } = self.helpers.get_mut(&helper)?;
+        let now = Instant::now();
+        told.replace(now).map(|before| now.duration_since(before))
+    }
+
     /// Returns whether `pid` is a helper that looks for commands.
     pub(crate) fn is_serving(&self, pid: Pid) -> bool {
         self.helpers.get(&pid).is_some_and(|helper| matches!(helper.service, Service::Serves(_)))
@@ -143,7 +153,8 @@ impl Tables {
 
     /// Takes `helper`, which `of` made, into the tables.
     pub(crate) fn add_helper(&mut self, helper: Pid, of: Pid) {
-        self.helpers.insert(helper, Helper { place: self.place_of(of), service: Service::Stopped(0) });
+        let new = Helper { place: self.place_of(of), service: Service::Stopped(0), told: None };
+        self.helpers.insert(helper, new);
     }
 
     /// Kills a helper, and thereby its address space if no thread is left in it but such as rest.

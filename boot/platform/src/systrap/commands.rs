@@ -6,11 +6,16 @@
 //! them out. The thread that waits for the change wakes it on its own processor, and lets it go first. If that does not
 //! happen, or other threads want that processor, the kernel wakes it on its own.
 //!
+//! To sleep and be woken costs a helper as much as to carry a change out, and changes come in bursts. So in a burst one that
+//! shares its processor with guest threads does not sleep at once: it lets them run, and looks again when the host comes
+//! back to it.
+//!
 //! # Trust
 //!
-//! The page is read-only in the address space. The loop uses no other memory, and its registers are its own. An answer
+//! The page is read-only in the address space. The loop reads no other memory, and its registers are its own. An answer
 //! is the position of a file that only helpers have open: a number that the command had, and the result. What guest
-//! code can do is not wake the helper, or wake it for nothing.
+//! code can do is not wake the helper, wake it for nothing, or say falsely that it sleeps or does not, which a word in the
+//! slot tells: the kernel then wakes it on its own a little later.
 //!
 //! The page belongs to the first slot of the address space, and is, like it, never seen by two.
 
@@ -24,7 +29,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::Pid;
 use rustix::thread::{ClockId, futex};
 
-use super::slot::{COMMANDS_BYTES, Slots};
+use super::slot::{COMMAND_WORDS, COMMANDS_BYTES, GIVE_WAY, HELP, HELPER_SLEEPS, Slots};
 use crate::Protection;
 use crate::ptrace::image::Routine;
 use crate::ptrace::sys::{self, Wait};
@@ -35,7 +40,11 @@ use crate::ptrace::tracer::Tracer;
 const STOPS: u32 = 2;
 /// How often the kernel's thread looks for an answer before it lets another run.
 const LOOKS: u32 = 8;
-/// How long a guest thread has to wake its helper.
+/// How often a helper in a burst lets others run before it sleeps.
+const YIELDS: u64 = 4;
+/// Changes that follow each other so soon are a burst.
+const BURST: Duration = Duration::from_micros(40);
+/// How long a guest thread has to let its helper run.
 const WAKE_PATIENCE: Duration = Duration::from_micros(20);
 /// How long the kernel's thread looks for an answer without a pause, and how long a pause is.
 const PATIENCE: Duration = Duration::from_micros(200);
@@ -97,7 +106,10 @@ impl Commands {
 
     /// Has a stopped helper look at the page that belongs to a slot.
     fn begin(&self, tracer: &Tracer, helper: Pid, slot: usize) -> Result<(), Errno> {
-        let (number, _) = self.slots.commands(slot).ok_or(errno::EINVAL)?;
+        let (number, command) = self.slots.commands(slot).ok_or(errno::EINVAL)?;
+        if let Some(word) = command.get(COMMAND_WORDS - 1) {
+            word.store(self.slots.address(slot) + HELPER_SLEEPS as u64, Ordering::Relaxed);
+        }
         let registers = Registers {
             rbp: number.load(Ordering::Relaxed).into(),
             ..Registers::start_at(tracer.layout.serve, tracer.layout.commands)
@@ -118,8 +130,9 @@ impl Commands {
         registers: &Registers,
     ) -> Result<u64, Errno> {
         // Among threads that run it would have to wait for its turn, where the kernel's thread is it need not.
-        let is_apart = {
+        let (is_apart, is_burst) = {
             let mut tables = tracer.tables();
+            let is_burst = tables.tell(helper).is_some_and(|before| before < BURST);
             let is_apart = self.slots.running() == 0
                 && tables.owners.slots_of(helper).iter().any(|slot| self.slots.is_spinning(*slot));
             if is_apart {
@@ -127,17 +140,37 @@ impl Commands {
             } else {
                 tables.bring_helper_home(helper).ok_or(errno::ESRCH)?;
             }
-            is_apart
+            (is_apart, is_burst)
         };
-        let number = self.put(slot, routine, registers)?;
-        let is_asked = is_apart
-            && tracer.tables().owners.slots_of(helper).iter().any(|slot| self.slots.ask_for_help(*slot));
-        let mut is_woken = !is_asked;
-        if is_woken {
+        let number = self.put(slot, routine, registers, if is_apart && is_burst { YIELDS } else { 0 })?;
+        let is_asleep = self.slots.helper_sleeps(slot);
+        let how = if is_asleep { HELP } else { GIVE_WAY };
+        let asked = is_apart.then(|| self.ask_for_help(tracer, helper, how)).flatten();
+        if is_asleep && asked.is_none() {
             self.wake(slot);
         }
-        let asked = Instant::now();
-        let looks = if is_apart { LOOKS } else { 1 };
+        let result = self.await_answer(tracer, helper, slot, number, if is_apart { LOOKS } else { 1 });
+        asked.inspect(|slot| self.slots.end_help(*slot));
+        result
+    }
+
+    /// Has a thread let the helper of its address space run. Returns its slot.
+    fn ask_for_help(&self, tracer: &Tracer, helper: Pid, how: u32) -> Option<usize> {
+        let tables = tracer.tables();
+        let mut slots = tables.owners.slots_of(helper).iter().copied();
+        slots.find(|slot| self.slots.ask_for_help(*slot, how))
+    }
+
+    /// Waits for the result of the command `number`; `looks` is how often to look before others may run.
+    fn await_answer(
+        &self,
+        tracer: &Tracer,
+        helper: Pid,
+        slot: usize,
+        number: u32,
+        looks: u32,
+    ) -> Result<u64, Errno> {
+        let (asked, mut is_woken) = (Instant::now(), false);
         loop {
             for _ in 0..looks {
                 if let Some(result) = self.answer(number) {
@@ -159,11 +192,25 @@ impl Commands {
         }
     }
 
-    /// Writes a command. Returns its number.
-    fn put(&self, slot: usize, routine: Routine, r: &Registers) -> Result<u32, Errno> {
+    /// Writes a command, after which the helper looks for another so often before it sleeps. Returns its number.
+    fn put(&self, slot: usize, routine: Routine, r: &Registers, looks: u64) -> Result<u32, Errno> {
         let (number, command) = self.slots.commands(slot).ok_or(errno::EINVAL)?;
-        let words =
-            [routine.start, r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.r12, r.r13, r.r14, r.r15, r.rbx];
+        let words = [
+            routine.start,
+            r.rax,
+            r.rdi,
+            r.rsi,
+            r.rdx,
+            r.r10,
+            r.r8,
+            r.r9,
+            r.r12,
+            r.r13,
+            r.r14,
+            r.r15,
+            r.rbx,
+            looks,
+        ];
         for (word, value) in command.iter().zip(words) {
             word.store(value, Ordering::Relaxed);
         }

@@ -57,6 +57,8 @@ pub(crate) const COMMANDS: usize = 120;
 pub(crate) const SAVED: usize = 128;
 /// Where a thread at a patched call site goes on, which its saved `rip` hides.
 pub(crate) const RESUME: usize = SAVED + SAVED_WORDS * 8;
+/// Whether the helper that takes its commands from the slot's page sleeps, as far as can be believed.
+pub(super) const HELPER_SLEEPS: usize = RESUME + 8;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
 pub(super) const STACK: usize = 512;
 /// Where the bytes are that are copied, above the stack.
@@ -88,13 +90,15 @@ pub(crate) const COPYING: u32 = 6;
 /// How many words are at [`SAVED`].
 const SAVED_WORDS: usize = 18;
 
-/// State: it waits for the answer, spinning, and is to wake its address space' helper first.
+/// State: it waits for the answer, spinning, and is to wake its address space' helper.
 pub(crate) const HELP: u32 = 7;
+/// State: it lets the helper, which is awake, go first.
+pub(crate) const GIVE_WAY: u32 = 8;
 
 /// Where a command is in its page; its number is before.
 pub(crate) const COMMAND: usize = 8;
 /// How many words it is long.
-pub(super) const COMMAND_WORDS: usize = 13;
+pub(super) const COMMAND_WORDS: usize = 15;
 /// The size of a page of commands.
 pub(super) const COMMANDS_BYTES: usize = 4096;
 
@@ -196,6 +200,15 @@ impl Slots {
         let first = (self.commands_start() + slot * COMMANDS_BYTES) / 8;
         let (number, command) = self.words().get(first..first + COMMANDS_BYTES / 8)?.split_first()?;
         Some((Self::half(number), command))
+    }
+
+    /// Returns whether the helper that looks at the page of commands of a slot says that it sleeps. If it does not, it
+    /// will see the number that the caller has written.
+    pub(super) fn helper_sleeps(&self, slot: usize) -> bool {
+        fence(Ordering::SeqCst);
+        self.slot(slot)
+            .get(HELPER_SLEEPS / 8)
+            .is_none_or(|word| Self::half(word).load(Ordering::Relaxed) != 0)
     }
 
     /// Returns where a slot is in the memory of its thread.
@@ -328,11 +341,19 @@ impl Slots {
         self.state(slot).is_some_and(|state| state.load(Ordering::Relaxed) == TRAPPED)
     }
 
-    /// Has a trapped thread that spins wake its helper. Returns whether it spins.
-    pub(super) fn ask_for_help(&self, slot: usize) -> bool {
+    /// Has a trapped thread that spins let its helper run: [`HELP`] or [`GIVE_WAY`]. Returns whether it spins.
+    pub(super) fn ask_for_help(&self, slot: usize, how: u32) -> bool {
         self.state(slot).is_some_and(|state| {
-            state.compare_exchange(TRAPPED, HELP, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            state.compare_exchange(TRAPPED, how, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
+    }
+
+    /// Tells a thread that was asked for help that it need not help any more.
+    pub(super) fn end_help(&self, slot: usize) {
+        let Some(state) = self.state(slot) else { return };
+        for helps in [GIVE_WAY, HELP] {
+            let _ = state.compare_exchange(helps, TRAPPED, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Lets a trapped thread go on with what its frame says.

@@ -2,14 +2,14 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloister_abi::{Registers, errno};
 use cloister_platform::{AddressSpace, Backing, Protection, Thread, Trap};
 use rustix::process::{Pid, Signal};
 
 use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, pages, start};
-use crate::hostile::wait_for_deaths;
+use crate::hostile::{slots, wait_for_deaths};
 use crate::stub::children;
 
 /// `syscall; mov [rdi], rax; syscall; jmp -6`.
@@ -126,7 +126,7 @@ fn a_page_of_commands_is_read_only_and_one_address_spaces_own() {
     let remote = [nix::sys::uio::RemoteIoVec { base: usize::try_from(page).unwrap(), len: 4096 }];
     nix::sys::uio::process_vm_readv(nix::unistd::Pid::from_raw(helper), &mut local, &remote).unwrap();
     let used = words.iter().rposition(|byte| *byte != 0).unwrap();
-    assert!(used < 14 * 8, "the last command, and nothing else: {used}");
+    assert!(used < 16 * 8, "the last command, and nothing else: {used}");
 }
 
 #[test]
@@ -146,4 +146,32 @@ fn a_helper_that_serves_outlives_signals_and_its_death_is_seen() {
     rustix::process::kill_process(helper, Signal::KILL).unwrap();
     assert_eq!(space.map(pages(PLACE, 1), RW, Backing::Anonymous), Err(errno::ESRCH));
     assert_eq!(space.unmap(pages(PLACE, 1)), Err(errno::ESRCH));
+}
+
+/// Returns whether a process sleeps (`proc_pid_stat(5)`).
+fn is_asleep(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.starts_with('S')
+}
+
+#[test]
+fn a_helper_sleeps_after_a_burst_and_is_woken_whatever_guest_code_says_of_it() {
+    /// Where a slot tells whether the helper sleeps, and more that nobody uses.
+    const TOLD: std::ops::Range<u64> = 280..304;
+    let sandbox = Sandbox::on_systrap();
+    let (space, thread) = serving(&sandbox);
+    let [_, helper, _] = children()[..] else { panic!("the empty space, the helper, its thread") };
+    let slot = slots(helper).first().unwrap().0;
+    for lie in [0, 1, u64::MAX] {
+        for word in TOLD.step_by(8) {
+            let until = Instant::now() + Duration::from_secs(30);
+            while !is_asleep(helper) {
+                assert!(Instant::now() < until, "the helper does not sleep");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            thread.resume(&Registers { rip: CODE + 2, rdi: slot + word, rax: lie, ..start() });
+            assert_eq!(sandbox.next_trap().0, Trap::Syscall);
+            (0..4).for_each(|_| assert_changes(&space));
+        }
+    }
 }
