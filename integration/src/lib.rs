@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod container;
 pub mod exclusive;
 pub mod guest;
+pub mod interrupted;
 mod kcmp;
 pub mod known;
 pub mod leaks;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
-use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Ticket};
+use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Keep, Ticket};
 use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
@@ -31,8 +31,6 @@ pub struct Options {
     pub log_level: &'static str,
     /// What the host limits the sandbox's processes by.
     pub limits: HostLimits,
-    /// Whether the sandbox is killed when the starting thread ends.
-    pub die_with_parent: bool,
     /// How long each step of the start may take.
     pub timeout: Duration,
 }
@@ -40,7 +38,7 @@ pub struct Options {
 /// How many bytes the log in a container's folder takes, which is in memory on most machines.
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// A sandbox that was started. Dropping it kills it.
+/// A sandbox that was started. Dropping it kills it, and so does the end of the thread that started it.
 #[derive(Debug)]
 pub struct Sandbox {
     /// The kernel.
@@ -124,17 +122,11 @@ impl Sandbox {
                 cpus: prepared.spec.limits.cpus,
                 memory: prepared.spec.limits.memory,
                 strace: options.strace,
-                die_with_parent: options.die_with_parent,
             },
         )?;
         let (mut gofer_plan, connections) = gofer::plan(
             gofer_binary,
-            gofer::Options {
-                binds: prepared.binds,
-                log: own_log.as_fd(),
-                log_level: options.log_level,
-                die_with_parent: options.die_with_parent,
-            },
+            gofer::Options { binds: prepared.binds, log: own_log.as_fd(), log_level: options.log_level },
         )?;
         let scores = OomScores::choose(options.limits.oom_score_adj);
         boot_plan.limits = HostLimits { oom_score_adj: Some(scores.programs), ..options.limits.clone() };
@@ -201,10 +193,16 @@ impl Sandbox {
         }
     }
 
-    /// Lets the sandbox live on after this value.
-    pub fn release(self) {
+    /// Lets the sandbox live on after this value and this process.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has ended.
+    pub fn release(mut self) -> Result<(), SandboxError> {
+        self.client.call(Keep, &[]).map_err(|source| self.explain("leave the sandbox alone", source))?;
         self.boot.release();
         self.gofer.release();
+        Ok(())
     }
 }
 

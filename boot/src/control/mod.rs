@@ -6,6 +6,7 @@
 //! | `containers`, `container` | the containers of the sandbox, and the life of one |
 //! | `create`, `start`, `execute` | making a container, its first process, and others |
 //! | `seccomp` | the system call filter of its configuration |
+//! | `keep` | outliving who started it |
 //! | `freeze` | standing still and going on |
 //! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
 
@@ -17,6 +18,7 @@ mod debug;
 mod execute;
 mod file_server;
 mod freeze;
+mod keep;
 mod mounts;
 mod process;
 mod processes;

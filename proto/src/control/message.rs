@@ -1,9 +1,9 @@
 //! Envelopes, and the enumerations of all requests and responses.
 
 use super::{
-    ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Pause, Processes,
-    ProcessesReply, ReadFile, ReadFileReply, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer,
-    State, Statistics, StatisticsReply, Strace, Wait, WaitPid,
+    ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Keep, Pause,
+    Processes, ProcessesReply, ReadFile, ReadFileReply, Resume, SetLimits, Signal, Stacks, StacksReply,
+    StartContainer, State, Statistics, StatisticsReply, Strace, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
 use crate::version::Handshake;
@@ -112,6 +112,8 @@ pub enum Request {
     SetLimits(SetLimits),
     /// Reads a file of a container.
     ReadFile(ReadFile),
+    /// Has the kernel outlive who started it.
+    Keep(Keep),
 }
 
 requests! {
@@ -132,6 +134,7 @@ requests! {
     Statistics -> StatisticsReply,
     SetLimits -> Done,
     ReadFile -> ReadFileReply,
+    Keep -> Done,
 }
 
 /// All responses.

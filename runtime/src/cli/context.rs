@@ -44,7 +44,7 @@ impl Context {
     }
 
     /// How a sandbox is started.
-    pub(crate) fn sandbox(&self, die_with_parent: bool) -> Options {
+    pub(crate) fn sandbox(&self) -> Options {
         Options {
             binaries: self.binaries(),
             platform: self.global.platform.clone(),
@@ -53,7 +53,6 @@ impl Context {
             log_format: self.global.log_format.name(),
             log_level: if self.global.debug { "debug" } else { "warn" },
             limits: HostLimits::default(),
-            die_with_parent,
             timeout: Duration::from_secs(self.global.start_timeout),
         }
     }

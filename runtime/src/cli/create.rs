@@ -61,7 +61,7 @@ impl BundleArgs {
             share_terminal: foreground,
             preserved: context.preserved(),
             cgroups: context.cgroup_policy(),
-            sandbox: context.sandbox(foreground),
+            sandbox: context.sandbox(),
             log: context.log_file(),
         };
         Ok(create(&context.store()?, id, &options)?)
@@ -70,7 +70,7 @@ impl BundleArgs {
 
 impl Create {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        self.options.create(context, &self.id, false)?.release();
+        self.options.create(context, &self.id, false)?.release()?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -84,7 +84,7 @@ impl Do {
         let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         let trace = trace_target(context)?;
         let log = context.log_file().or(trace.as_ref());
-        let mut sandbox = Sandbox::create(&entry, prepared, &stdio, log, &context.sandbox(true))?;
+        let mut sandbox = Sandbox::create(&entry, prepared, &stdio, log, &context.sandbox())?;
         // Nobody else is to connect; and so nothing is left behind however this process ends.
         drop(entry);
         place.close().context("cannot remove a folder of our own")?;

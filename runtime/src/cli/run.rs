@@ -45,7 +45,7 @@ impl Run {
         };
         start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref())?;
         let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
-            created.release();
+            created.release()?;
             return Ok(ExitCode::SUCCESS);
         };
         let status = created.sandbox.wait(&foreground, &self.id, ticket)?;

@@ -96,10 +96,15 @@ impl Created {
         self.sandbox.finish(patience);
     }
 
-    /// Lets the container live on after this value.
-    pub fn release(mut self) {
+    /// Lets the container live on after this value and this process.
+    ///
+    /// # Errors
+    ///
+    /// Its kernel has ended; nothing is left behind.
+    pub fn release(mut self) -> Result<(), ContainerError> {
+        self.sandbox.release()?;
         self.folder.0 = None;
-        self.sandbox.release();
+        Ok(())
     }
 }
 

@@ -35,8 +35,6 @@ pub struct Options<'a> {
     pub memory: Option<u64>,
     /// Whether all system calls are logged from the start.
     pub strace: bool,
-    /// Whether the kernel is killed when the starting thread ends.
-    pub die_with_parent: bool,
 }
 
 /// Makes the plan.
@@ -79,7 +77,8 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
         root: Root::default(),
         capabilities: 0,
         limits: HostLimits::default(),
-        die_with_parent: options.die_with_parent,
+        // Until it is told to stay: who starts it may be killed before anybody else knows of it.
+        die_with_parent: true,
         image: Image::new(binary, arguments)?,
         descriptors,
     })

@@ -17,8 +17,6 @@ pub struct Options<'a> {
     pub log: BorrowedFd<'a>,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: &'a str,
-    /// Whether the gofer is killed when the starting thread ends.
-    pub die_with_parent: bool,
 }
 
 /// Makes the plan, and the kernel's ends of the connections in the order of the binds.
@@ -53,7 +51,8 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         capabilities: capabilities(options.binds.iter().all(|bind| bind.readonly)),
         root: Root::new(options.binds),
         limits: HostLimits::default(),
-        die_with_parent: options.die_with_parent,
+        // It ends when nobody is left at the other ends of its connections.
+        die_with_parent: false,
         image: Image::new(binary, arguments)?,
         descriptors,
     };

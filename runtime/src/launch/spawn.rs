@@ -222,7 +222,6 @@ mod tests {
             cpus: None,
             memory: None,
             strace: false,
-            die_with_parent: true,
         };
         let plan = boot::plan(this_program(), &options).unwrap();
         let report = run_probe(plan, output);
@@ -261,7 +260,6 @@ mod tests {
             binds: vec![bind, Bind::new(file, false, true)],
             log: output.as_fd(),
             log_level: "warn",
-            die_with_parent: true,
         };
         let (plan, ends) = gofer::plan(this_program(), options).unwrap();
         assert_eq!(ends.len(), 2);
@@ -304,7 +302,6 @@ mod tests {
             binds: vec![Bind::new(c"/nonexistent/root".into(), true, true)],
             log: output.as_fd(),
             log_level: "warn",
-            die_with_parent: true,
         };
         let (plan, _ends) = gofer::plan(this_program(), options).unwrap();
         let error = Pending::start(plan).unwrap().finish(Duration::from_secs(10)).unwrap_err().to_string();

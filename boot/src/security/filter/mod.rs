@@ -130,7 +130,8 @@ const RULES: &[Rule] = rules! {
     SYS_set_robust_list Any, "start of a thread";
     SYS_rseq Any, "start of a thread";
     SYS_sigaltstack Any, "start and end of a thread";
-    SYS_prctl OneOf(0, &[libc::PR_SET_NAME.cast_unsigned(), PR_GET_AUXV]), "names threads; finds the vDSO";
+    SYS_prctl OneOf(0, &[libc::PR_SET_NAME.cast_unsigned(), PR_GET_AUXV, libc::PR_SET_PDEATHSIG.cast_unsigned()]),
+        "names threads; finds the vDSO; lives on without who started it";
     SYS_gettid Any, "start of a thread";
     SYS_getpid Any, "signals to threads of this process";
     SYS_exit Any, "end of a thread";
