@@ -45,7 +45,7 @@ pub fn config(program: &Program, binds: &[Bind], rootfs: &Path) -> Value {
             "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 4096, "soft": 1024 }],
             "noNewPrivileges": false,
         },
-        "root": { "path": rootfs, "readonly": true },
+        "root": { "path": rootfs, "readonly": program.root == Access::ReadOnly },
         "hostname": "box",
         "mounts": mounts(binds),
         "linux": { "namespaces": namespaces },

@@ -44,10 +44,9 @@ pub fn build(area: &str, _lock: &exclusive::Exclusive) -> Result<PathBuf> {
 /// Compiles one static C program into `target/guest`.
 pub(crate) fn compile(source: &Path, name: &str, optimisation: &str) -> Result<PathBuf> {
     let binary = paths::target_subdir("guest")?.join(name);
-    let header = paths::crate_dir().join("guest/test.h");
-    if modified(&binary)
-        .is_some_and(|built| modified(source) < Some(built) && modified(&header) < Some(built))
-    {
+    let headers = ["guest/test.h", "bench/bench.h"].map(|name| paths::crate_dir().join(name));
+    let sources = headers.iter().map(PathBuf::as_path).chain([source]);
+    if modified(&binary).is_some_and(|built| sources.into_iter().all(|path| modified(path) < Some(built))) {
         return Ok(binary);
     }
     let mut command = Command::new("gcc");

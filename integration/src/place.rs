@@ -102,7 +102,10 @@ impl Place {
         let mut command = match self {
             Place::Native => native(program, session)?,
             Place::Cloister(_) | Place::Crun | Place::Runsc(_) => {
-                let mut command = self.runtime(session)?;
+                let mut command = match program.root {
+                    Access::ReadOnly => self.runtime(session)?,
+                    Access::ReadWrite => self.runtime_with_overlay(program, session)?,
+                };
                 command.arg("run").arg("--bundle").arg(bundle).arg(id);
                 command
             }
@@ -122,9 +125,24 @@ impl Place {
                 command.args(platform.into_iter().flat_map(|name| ["--platform", name]));
                 Ok(command)
             }
-            Place::Crun => crun(session),
+            Place::Crun => crun(session, ""),
             Place::Runsc(platform) => runsc(session, platform),
         }
+    }
+
+    /// The same, for a program that writes in its root file system: that is kept in memory, for which sandboxes have an
+    /// option, and the others get an overlay of the host's.
+    fn runtime_with_overlay(self, program: &Program, session: &Session<'_>) -> Result<Command> {
+        if self == Place::Crun {
+            return crun(session, &overlay_in_memory(program, session)?);
+        }
+        let mut command = self.runtime(session)?;
+        command.arg(if let Place::Runsc(_) = self {
+            "--overlay2=root:memory"
+        } else {
+            "--overlay=root:memory"
+        });
+        Ok(command)
     }
 }
 
@@ -138,9 +156,12 @@ fn native(program: &Program, session: &Session<'_>) -> Result<Command> {
     let rootfs = program.rootfs.path(session.lock())?;
     let mut script =
         format!("set -e\nulimit -Sn 1024\nulimit -Hn 4096\nR={}\n", quoted(&rootfs.display().to_string()));
+    script.push_str(&match program.root {
+        Access::ReadOnly => "mount --bind \"$R\" \"$R\"\n".to_owned(),
+        Access::ReadWrite => overlay_in_memory(program, session)?,
+    });
     script.push_str(
-        "mount --bind \"$R\" \"$R\"\n\
-         mount -t proc proc \"$R/proc\"\n\
+        "mount -t proc proc \"$R/proc\"\n\
          mount -t sysfs -o ro sysfs \"$R/sys\"\n\
          mount -t tmpfs -o mode=755 tmpfs \"$R/dev\"\n\
          mkdir \"$R/dev/pts\" \"$R/dev/shm\"\n\
@@ -160,9 +181,11 @@ fn native(program: &Program, session: &Session<'_>) -> Result<Command> {
             writeln!(script, "mount -o remount,bind,ro \"$R\"{inside}")?;
         }
     }
+    if program.root == Access::ReadOnly {
+        script.push_str("mount -o remount,bind,ro \"$R\"\n");
+    }
     script.push_str(
-        "mount -o remount,bind,ro \"$R\"\n\
-         chroot \"$R\" busybox hostname box\n\
+        "chroot \"$R\" busybox hostname box\n\
          chroot \"$R\" busybox ip link set lo up\n",
     );
     let environment = program.environment().map(|(name, value)| quoted(&format!("{name}={value}")));
@@ -174,13 +197,25 @@ fn native(program: &Program, session: &Session<'_>) -> Result<Command> {
     Ok(command)
 }
 
+/// Lines for the shell, in a mount namespace of its own, that put an overlay in memory on the root file system.
+fn overlay_in_memory(program: &Program, session: &Session<'_>) -> Result<String> {
+    let (upper, rootfs) = (session.dir().join("upper"), program.rootfs.path(session.lock())?);
+    let [upper, rootfs] = [upper, rootfs].map(|path| quoted(&path.display().to_string()));
+    Ok(format!(
+        "mkdir -p {upper}\nmount -t tmpfs tmpfs {upper}\nmkdir {upper}/files {upper}/work\n\
+         mount -t overlay -o lowerdir={rootfs},upperdir={upper}/files,workdir={upper}/work overlay {rootfs}\n"
+    ))
+}
+
 /// `crun` refuses machines with version 1 cgroups and a version 2 hierarchy beside them, so that one is hidden from it.
 const HIDE_CGROUP2: &str = "if [ -e /sys/fs/cgroup/unified/cgroup.procs ]; then umount -l /sys/fs/cgroup/unified; fi\n\
                             exec \"$@\"";
 
-fn crun(session: &Session<'_>) -> Result<Command> {
+/// `crun`, after the lines of `before`.
+fn crun(session: &Session<'_>, before: &str) -> Result<Command> {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", HIDE_CGROUP2, "sh"]);
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
+    command.arg(format!("{before}{HIDE_CGROUP2}")).arg("sh");
     command.env("LD_LIBRARY_PATH", peers::libraries()?);
     command.arg(peers::program("crun", session.lock())?).arg("--root").arg(session.peer_dir());
     Ok(command)

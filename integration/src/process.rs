@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 /// How a command ended.
@@ -78,7 +79,7 @@ pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Finis
     }
     let stdout = child.stdout.take().map(collect);
     let stderr = child.stderr.take().map(collect);
-    let ended = wait(&mut child, start + limit)?;
+    let ended = wait(&mut child, limit)?;
     let took = start.elapsed();
     if ended.is_none() {
         kill_group(&child);
@@ -99,18 +100,19 @@ fn status_of(status: ExitStatus) -> Status {
     }
 }
 
-/// Waits for the end of the child, or for the time.
-fn wait(child: &mut Child, until: Instant) -> Result<Option<ExitStatus>> {
-    let mut pause = Duration::from_micros(500);
-    loop {
-        if let Some(status) = child.try_wait().context("cannot wait for the command")? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= until {
-            return Ok(None);
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
+/// Waits for the end of the child, but not beyond a time.
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).context("the command has an odd number")?);
+    let (sender, has_ended) = mpsc::channel();
+    // It sees the end at once, and leaves the child to be waited for: until then the number is that of nothing else.
+    thread::spawn(move || {
+        while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
+        // Nobody may be left who wants to know.
+        let _ = sender.send(());
+    });
+    match has_ended.recv_timeout(limit) {
+        Ok(()) => Ok(Some(child.wait().context("cannot wait for the command")?)),
+        Err(_) => Ok(None),
     }
 }
 

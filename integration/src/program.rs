@@ -32,12 +32,14 @@ pub struct Bind {
 
 /// A command with all that it needs, which can be run in every [`Place`].
 ///
-/// The root file system is read-only; `/tmp`, `/run`, `/root`, `/var/tmp` and `/mnt/tmpfs` are empty file systems in
+/// The root file system is read-only if not said otherwise; `/tmp`, `/run`, `/root`, `/var/tmp` and `/mnt/tmpfs` are empty file systems in
 /// memory, and `/work` is an empty folder of the host.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The root file system.
     pub rootfs: Rootfs,
+    /// Whether the program may write in it. What it writes is kept in memory, and lost with the container.
+    pub root: Access,
     /// The command and its arguments.
     pub args: Vec<String>,
     /// The environment besides `PATH`, `HOME` and `LC_ALL`.
@@ -59,6 +61,7 @@ impl Program {
     pub fn new<S: Into<String>>(rootfs: Rootfs, args: impl IntoIterator<Item = S>) -> Self {
         Self {
             rootfs,
+            root: Access::ReadOnly,
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             cwd: "/work".to_owned(),
@@ -72,6 +75,13 @@ impl Program {
     /// A script for `bash`.
     pub fn bash(rootfs: Rootfs, script: &str) -> Self {
         Self::new(rootfs, ["bash", "-c", script])
+    }
+
+    /// The same with a root file system that it may write in.
+    #[must_use]
+    pub fn with_writable_root(mut self) -> Self {
+        self.root = Access::ReadWrite;
+        self
     }
 
     /// The same with another variable in its environment.

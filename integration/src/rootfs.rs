@@ -24,6 +24,8 @@ pub enum Rootfs {
     Small,
     /// Compilers, interpreters, servers: all programs that the tests run.
     Dev,
+    /// A large interpreter, which only benchmarks run.
+    Node,
 }
 
 impl Rootfs {
@@ -31,12 +33,14 @@ impl Rootfs {
         match self {
             Rootfs::Small => "small",
             Rootfs::Dev => "dev",
+            Rootfs::Node => "node",
         }
     }
 
     fn packages(self) -> &'static [&'static str] {
         match self {
             Rootfs::Small => &["busybox-static"],
+            Rootfs::Node => &["busybox-static", "nodejs"],
             Rootfs::Dev => &[
                 "busybox-static",
                 "diffutils",

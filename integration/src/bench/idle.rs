@@ -1,15 +1,13 @@
 //! What sandboxes take that have nothing to do.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use anyhow::Result;
+use nix::unistd::{SysconfVar, sysconf};
 
+use super::lifecycle;
 use super::rows::{Idle, Measure, RowPlan};
 use crate::exclusive::Exclusive;
-use crate::process::{self, Status};
 use crate::processes::Process;
 use crate::{Place, Program, Rootfs, Session, kcmp};
 
@@ -22,41 +20,27 @@ pub(super) fn samples(
     count: usize,
     place: Place,
     lock: &Exclusive,
-) -> Result<Vec<(String, f64)>> {
+    add: super::Add<'_>,
+) -> Result<()> {
     Session::during(lock, |session| {
         let bundle = session.write_bundle(&Program::new(Rootfs::Small, ["sleep", "1000"]))?;
-        let run = |args: &[&str]| -> Result<()> {
-            let done = process::run(place.runtime(session)?.args(args), b"", Duration::from_secs(30))?;
-            ensure!(done.status == Status::Code(0), "{args:?} failed\n{done}");
-            Ok(())
-        };
         let ids: Vec<_> = (0..count).map(|number| format!("{}-{number}", session.id())).collect();
         let started = ids.iter().try_for_each(|id| {
-            let mut create = place.runtime(session)?;
-            create.arg("create").arg("--bundle").arg(&bundle).arg(id);
-            create.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            ensure!(create.status()?.success(), "create failed");
-            run(&["start", id])
+            lifecycle::create(place, session, &bundle, id)?;
+            lifecycle::start(place, session, id).map(drop)
         });
-        let figures = started.map(|()| watch(rows, count));
-        let all = Process::own().descendants();
-        let removed = ids.iter().try_for_each(|id| run(&["delete", "--force", id]));
-        if removed.is_err() && matches!(place, Place::Runsc(_)) {
-            // gVisor's own commands for it fail on some kernels: what is left then is killed, and the session waits.
-            for process in all {
-                // A failure means that it has ended.
-                let _ = kill(Pid::from_raw(process.0), Signal::SIGKILL);
-            }
-            return figures;
+        if started.is_ok() {
+            watch(rows, count).iter().for_each(|(name, value)| add(name, *value));
         }
-        let figures = figures?;
-        removed?;
-        Ok(figures)
+        let removed = ids.iter().try_for_each(|id| lifecycle::delete(place, session, id).map(drop));
+        started?;
+        // A peer that leaves something behind can be measured all the same.
+        if matches!(place, Place::Runsc(_)) { Ok(()) } else { removed }
     })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
-fn watch(rows: &[RowPlan], count: usize) -> Vec<(String, f64)> {
+fn watch(rows: &[RowPlan], count: usize) -> Vec<(&'static str, f64)> {
     // Processes give memory back when they have done nothing for a second or two.
     std::thread::sleep(Duration::from_secs(3));
     let all = Process::own().descendants();
@@ -84,7 +68,7 @@ fn watch(rows: &[RowPlan], count: usize) -> Vec<(String, f64)> {
             Idle::Threads => each(all.iter().map(|process| process.nr_threads()).sum::<usize>() as f64),
             Idle::Processor => ticks / per_second / WATCHED.as_secs_f64() * 100.0,
         };
-        Some((row.name.to_owned(), value))
+        Some((row.name, value))
     };
     rows.iter().filter_map(figure).collect()
 }

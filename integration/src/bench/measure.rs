@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::idle;
 use super::report::Report;
 use super::rows::{Measure, RowPlan};
+use super::{idle, lifecycle};
 use crate::exclusive::Exclusive;
 use crate::process::{self, Status};
 use crate::program::Access;
@@ -25,25 +25,25 @@ pub struct Options {
     pub rows: Vec<RowPlan>,
 }
 
-/// Measures all.
+/// Measures all. What fails is put in the report.
 ///
 /// # Errors
-/// When a row fails natively or in Cloister. The failure of a peer is put in the report.
+/// When another measurement or test cannot be waited for.
 pub fn measure(options: &Options, mut progress: impl FnMut(&str)) -> Result<Report> {
     let lock = exclusive::acquire()?;
     let mut report = Report::new(options.places.iter().map(Place::to_string).collect(), &options.rows);
     for round in 1..=options.rounds {
         for (number, &place) in options.places.iter().enumerate() {
-            for group in groups(&options.rows, place, round) {
-                let names: Vec<_> = group.iter().map(|row| row.name).collect();
+            for batch in batches(&options.rows, place, round) {
+                let names: Vec<_> = batch.iter().map(|row| row.name).collect();
                 progress(&format!("round {round} of {}: {place}: {}", options.rounds, names.join(", ")));
-                match samples(&group, place, &lock) {
-                    Ok(samples) => samples.iter().for_each(|(name, value)| report.add(name, number, *value)),
-                    Err(error) if matches!(place, Place::Crun | Place::Runsc(_)) => {
-                        names.iter().for_each(|name| report.fail(name, number, &error));
-                    }
-                    Err(error) => return Err(error.context(format!("{place}: {}", names.join(", ")))),
-                }
+                let mut missing: BTreeSet<_> = names.into_iter().collect();
+                let done = samples(&batch, place, &lock, &mut |name, value| {
+                    missing.remove(name);
+                    report.add(name, number, value);
+                });
+                let error = done.err().unwrap_or_else(|| anyhow!("there is no figure"));
+                missing.iter().for_each(|name| report.fail(name, number, &error));
             }
         }
     }
@@ -53,14 +53,18 @@ pub fn measure(options: &Options, mut progress: impl FnMut(&str)) -> Result<Repo
 /// The rows of a round, those together that are measured in one go.
 ///
 /// What idle sandboxes take hardly varies and takes long to measure: the first round is enough.
-fn groups(rows: &[RowPlan], place: Place, round: u32) -> Vec<Vec<RowPlan>> {
+fn batches(rows: &[RowPlan], place: Place, round: u32) -> Vec<Vec<RowPlan>> {
     let key = |row: &RowPlan| match row.measure {
-        Measure::Micro => "micro".to_owned(),
+        Measure::Operation(program) => program.to_owned(),
+        Measure::Lifecycle(_) => "lifecycle".to_owned(),
         Measure::Idle(count, _) => format!("idle {count}"),
         Measure::Start(..) | Measure::Script(..) => row.name.to_owned(),
     };
-    let is_measured =
-        |row: &&RowPlan| !matches!(row.measure, Measure::Idle(..)) || (round == 1 && place != Place::Native);
+    let is_measured = |row: &&RowPlan| match row.measure {
+        Measure::Idle(..) => round == 1 && place != Place::Native,
+        Measure::Lifecycle(_) => place != Place::Native,
+        Measure::Operation(_) | Measure::Start(..) | Measure::Script(..) => true,
+    };
     let rows: Vec<_> = rows.iter().filter(is_measured).copied().collect();
     let mut seen = BTreeSet::new();
     let keys = rows.iter().map(key).filter(|name| seen.insert(name.clone()));
@@ -68,30 +72,43 @@ fn groups(rows: &[RowPlan], place: Place, round: u32) -> Vec<Vec<RowPlan>> {
 }
 
 /// One sample of each of the rows, which are measured in one go.
-fn samples(rows: &[RowPlan], place: Place, lock: &Exclusive) -> Result<Vec<(String, f64)>> {
+fn samples(rows: &[RowPlan], place: Place, lock: &Exclusive, add: super::Add<'_>) -> Result<()> {
     let first = rows.first().context("no rows")?;
-    let one = |value| Ok(vec![(first.name.to_owned(), value)]);
     match first.measure {
-        Measure::Micro => micro(rows, place, lock),
+        Measure::Operation(program) => return operations(program, rows, place, lock, add),
+        Measure::Lifecycle(_) => return lifecycle::samples(rows, place, lock, add),
+        Measure::Idle(count, _) => return idle::samples(rows, count, place, lock, add),
         Measure::Start(rootfs, args, count) => {
-            one(start(&Program::new(rootfs, args.iter().copied()), count, place, lock)?)
+            add(first.name, start(&Program::new(rootfs, args.iter().copied()), count, place, lock)?);
         }
-        Measure::Script(before, timed) => one(script(before, timed, place, lock)?),
-        Measure::Idle(count, _) => idle::samples(rows, count, place, lock),
+        Measure::Script(rootfs, before, timed) => {
+            add(first.name, script(rootfs, before, timed, place, lock)?);
+        }
     }
+    Ok(())
 }
 
-fn micro(rows: &[RowPlan], place: Place, lock: &Exclusive) -> Result<Vec<(String, f64)>> {
-    let binary = guest::compile(&paths::crate_dir().join("bench/micro.c"), "micro", "-O2")?;
-    let args = ["/guest/micro"].into_iter().chain(rows.iter().map(|row| row.name));
-    let program = Program::new(Rootfs::Small, args)
+/// Rows of a program in `bench/`. Those before one that fails have their figures.
+fn operations(
+    name: &str,
+    rows: &[RowPlan],
+    place: Place,
+    lock: &Exclusive,
+    add: super::Add<'_>,
+) -> Result<()> {
+    let source = paths::crate_dir().join(format!("bench/{name}.c"));
+    let binary = guest::compile(&source, &format!("bench-{name}"), "-O2")?;
+    let args = [format!("/guest/bench-{name}")].into_iter();
+    let program = Program::new(Rootfs::Small, args.chain(rows.iter().map(|row| row.name.to_owned())))
+        .with_writable_root()
         .with_bind(binary.parent().context("the binary has no folder")?, "/guest", Access::ReadOnly)
         .with_limit(Duration::from_secs(300));
     let done = program.run_locked(place, lock)?;
-    ensure!(done.status == Status::Code(0), "the micro benchmark failed\n{done}");
-    let lines = done.stdout.lines().filter_map(|line| line.split_once('\t'));
-    let value = |(name, value): (&str, &str)| Ok((name.to_owned(), value.parse()?));
-    lines.map(value).collect::<Result<_>>().context("odd output of the micro benchmark")
+    for (name, value) in done.stdout.lines().filter_map(|line| line.split_once('\t')) {
+        add(name, value.parse().with_context(|| format!("odd output\n{done}"))?);
+    }
+    ensure!(done.status == Status::Code(0), "the program failed\n{done}");
+    Ok(())
 }
 
 /// From the call of the runtime to the end of the last of the programs, in milliseconds.
@@ -126,11 +143,12 @@ fn start(program: &Program, count: usize, place: Place, lock: &Exclusive) -> Res
 }
 
 /// How long `timed` takes, in milliseconds by the clock that it sees.
-fn script(before: &str, timed: &str, place: Place, lock: &Exclusive) -> Result<f64> {
+fn script(rootfs: Rootfs, before: &str, timed: &str, place: Place, lock: &Exclusive) -> Result<f64> {
     let script = format!(
-        "set -e\ncd /tmp\n{before}\nbegin=$EPOCHREALTIME\n{timed}\nend=$EPOCHREALTIME\necho $((${{end/./}} - ${{begin/./}}))\n"
+        "set -e\nmkdir /srv/bench\ncd /srv/bench\n{before}\nbegin=$EPOCHREALTIME\n{timed}\nend=$EPOCHREALTIME\n\
+         echo $((${{end/./}} - ${{begin/./}}))\n"
     );
-    let program = Program::bash(Rootfs::Dev, &script).with_limit(Duration::from_secs(120));
+    let program = Program::bash(rootfs, &script).with_writable_root().with_limit(Duration::from_secs(120));
     let done = program.run_locked(place, lock)?;
     ensure!(done.status == Status::Code(0), "the script failed\n{done}");
     let last = done.stdout.lines().last().context("the script said nothing")?;
@@ -140,21 +158,34 @@ fn script(before: &str, timed: &str, place: Place, lock: &Exclusive) -> Result<f
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::ROWS;
+    use super::super::rows::select;
     use super::*;
 
     #[test]
-    fn every_row_is_measured_once_in_the_first_round_and_idle_ones_only_then() {
-        let names = |round| {
+    fn every_row_is_measured_once_in_a_round_but_idle_ones_in_the_first_only() {
+        let names = |place, round| {
             let mut names: Vec<_> =
-                groups(ROWS, Place::Crun, round).concat().iter().map(|row| row.name).collect();
+                batches(&select(&[]), place, round).concat().iter().map(|row| row.name).collect();
             names.sort_unstable();
             names
         };
-        let mut all: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        let mut all: Vec<_> = select(&[]).iter().map(|row| row.name).collect();
         all.sort_unstable();
-        assert_eq!(names(1), all);
+        assert_eq!(names(Place::Crun, 1), all);
         all.retain(|name| !name.starts_with("idle"));
-        assert_eq!(names(2), all);
+        assert_eq!(names(Place::Crun, 2), all);
+    }
+
+    #[test]
+    fn what_only_sandboxes_have_is_not_measured_natively() {
+        let rows = batches(&select(&[]), Place::Native, 1).concat();
+        assert!(rows.iter().all(|row| !matches!(row.measure, Measure::Idle(..) | Measure::Lifecycle(_))));
+    }
+
+    #[test]
+    fn the_rows_of_one_program_are_measured_together() {
+        let words = ["getppid_", "stat_root", "clock_sys"].map(str::to_owned);
+        let batches = batches(&select(&words), Place::Native, 1);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 1]);
     }
 }

@@ -4,12 +4,17 @@
 //! Start-up is `run` of a bundle from the call to its end: create, start, wait and delete.
 
 mod idle;
+mod lifecycle;
 mod measure;
 mod plot;
 mod report;
 mod rows;
+mod scripts;
 
 pub use measure::{Options, measure};
 pub use plot::svg;
 pub use report::{Report, Row, Unit};
-pub use rows::{Goal, Idle, Measure, ROWS, RowPlan};
+pub use rows::{GROUPS, Goal, Group, Idle, Measure, RowPlan, Step, select};
+
+/// Takes a sample of the named row.
+type Add<'a> = &'a mut dyn FnMut(&str, f64);

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn one_dot_for_each_ratio_and_one_for_its_place() {
-        let plan = |name| RowPlan { name, unit: Unit::Ns, measure: Measure::Micro, goal: None };
+        let plan = |name| RowPlan { name, unit: Unit::Ns, measure: Measure::Operation("files"), goal: None };
         let mut report = Report::new(vec!["a<b".to_owned(), "own".to_owned()], &[plan("one"), plan("none")]);
         report.add("one", 0, 2.0);
         report.add("one", 1, 1.0);

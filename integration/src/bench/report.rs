@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::rows::{Goal, RowPlan};
+use super::rows::{GROUPS, Goal, Group, RowPlan};
 
 /// The place that goals are ratios to.
 const PEER: &str = "runsc-systrap";
@@ -99,6 +99,14 @@ impl Report {
         }
     }
 
+    /// Whether nothing failed but what peers cannot do.
+    pub fn is_complete(&self) -> bool {
+        let is_peer = |name: &String| name == "crun" || name.starts_with("runsc");
+        let ours = (0..self.places.len())
+            .filter(|&number| self.places.get(number).is_some_and(|name| !is_peer(name)));
+        ours.into_iter().all(|number| self.rows.iter().all(|row| row.failure(number).is_none()))
+    }
+
     /// Number of the last place.
     pub(super) fn own(&self) -> usize {
         self.places.len().saturating_sub(1)
@@ -162,22 +170,43 @@ fn figure(value: Option<f64>, failure: Option<&str>) -> String {
     }
 }
 
-/// A Markdown table, and what failed.
+/// A Markdown table for each group, and what failed.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_in = |row: &Row, group: &Group| group.rows.iter().any(|plan| plan.name == row.plan.name);
+        for group in GROUPS {
+            let rows: Vec<_> = self.rows.iter().filter(|row| is_in(row, group)).collect();
+            if !rows.is_empty() {
+                self.table(f, group, &rows)?;
+            }
+        }
+        for row in &self.rows {
+            for (number, place) in self.places.iter().enumerate() {
+                if let Some(failure) = row.failure(number) {
+                    let first = failure.lines().next().unwrap_or_default();
+                    writeln!(f, "{}: {place} failed: {first}", row.plan.name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn table(&self, f: &mut fmt::Formatter<'_>, group: &Group, rows: &[&Row]) -> fmt::Result {
         let others = self.places.get(..self.own()).unwrap_or_default();
-        let mut head = vec!["row".to_owned(), "unit".to_owned()];
+        let mut head = vec![group.name.to_owned(), "unit".to_owned()];
         head.extend(self.places.iter().cloned());
         head.extend(others.iter().map(|place| format!("÷ {place}")));
         head.push("goal".to_owned());
-        let line = |row: &Row| {
+        let line = |row: &&Row| {
             let mut line = vec![row.plan.name.to_owned(), row.plan.unit.to_string()];
             line.extend((0..self.places.len()).map(|place| figure(row.median(place), row.failure(place))));
             line.extend((0..others.len()).map(|place| figure(self.ratio(row, place), None)));
             line.push(self.goal_of(row));
             line
         };
-        let lines: Vec<_> = std::iter::once(head).chain(self.rows.iter().map(line)).collect();
+        let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(line)).collect();
         let width = |column: usize| {
             let widths = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
             widths.max().unwrap_or(0)
@@ -193,19 +222,7 @@ impl fmt::Display for Report {
                 writeln!(f, "|")?;
             }
         }
-        for row in &self.rows {
-            for (number, place) in self.places.iter().enumerate() {
-                if let Some(failure) = row.failure(number) {
-                    writeln!(
-                        f,
-                        "\n{}: {place} failed: {}",
-                        row.plan.name,
-                        failure.lines().next().unwrap_or_default()
-                    )?;
-                }
-            }
-        }
-        Ok(())
+        writeln!(f)
     }
 }
 
@@ -215,10 +232,15 @@ mod tests {
     use super::*;
 
     fn report(goal: Goal) -> Report {
-        let plan = RowPlan { name: "row", unit: Unit::Ns, measure: Measure::Micro, goal: Some(goal) };
+        let plan = RowPlan {
+            name: "stat_root",
+            unit: Unit::Ns,
+            measure: Measure::Operation("files"),
+            goal: Some(goal),
+        };
         let mut report = Report::new(vec![PEER.to_owned(), "own".to_owned()], &[plan]);
         for value in [30.0, 10.0, 20.0] {
-            report.add("row", 0, value);
+            report.add("stat_root", 0, value);
         }
         report
     }
@@ -227,7 +249,7 @@ mod tests {
     fn medians_ratios_and_goals() {
         let mut report = report(Goal::OfSystrap(0.3));
         assert_eq!(report.meets(&report.rows[0]), None);
-        report.add("row", 1, 5.0);
+        report.add("stat_root", 1, 5.0);
         assert_eq!(report.rows[0].median(0), Some(20.0));
         assert_eq!(report.ratio(&report.rows[0], 0), Some(0.25));
         assert_eq!(report.meets(&report.rows[0]), Some(true));
@@ -238,18 +260,35 @@ mod tests {
     #[test]
     fn a_missed_goal() {
         let mut report = report(Goal::Most(2.0));
-        report.add("row", 1, 5.0);
+        report.add("stat_root", 1, 5.0);
         assert_eq!(report.meets(&report.rows[0]), Some(false));
     }
 
     #[test]
     fn a_failure_hides_the_samples() {
         let mut report = report(Goal::OfSystrap(1.0));
-        report.add("row", 1, 5.0);
-        report.fail("row", 0, &anyhow::anyhow!("no such call\nmore"));
+        report.add("stat_root", 1, 5.0);
+        report.fail("stat_root", 0, &anyhow::anyhow!("no such call\nmore"));
         assert_eq!(report.rows[0].median(0), None);
         assert_eq!(report.meets(&report.rows[0]), None);
-        assert!(report.to_string().contains("row: runsc-systrap failed: no such call"), "{report}");
+        assert!(report.to_string().contains("stat_root: runsc-systrap failed: no such call"), "{report}");
+        assert!(report.is_complete(), "a peer may fail");
         assert_eq!(report.to_json()["rows"][0]["failures"][PEER], "no such call\nmore");
+    }
+
+    #[test]
+    fn a_failure_of_ours_makes_the_report_incomplete() {
+        let mut report = report(Goal::OfSystrap(1.0));
+        report.fail("stat_root", 1, &anyhow::anyhow!("no such call"));
+        assert!(!report.is_complete());
+    }
+
+    #[test]
+    fn each_group_has_a_table_with_its_rows() {
+        let rows = super::super::select(&["stat_root".to_owned(), "cmd_version".to_owned()]);
+        let text = Report::new(vec!["own".to_owned()], &rows).to_string();
+        let heads: Vec<_> = text.lines().filter(|line| line.contains("unit")).collect();
+        assert_eq!(heads.len(), 2, "{text}");
+        assert!(text.find("| stat_root").unwrap() < text.find("| start").unwrap(), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use cloister_integration::Place;
-use cloister_integration::bench::{self, Options, ROWS};
+use cloister_integration::bench::{self, GROUPS, Group, Options};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -34,7 +34,7 @@ struct Arguments {
         default_value = "native,crun,runsc-ptrace,runsc-systrap,cloister-ptrace,cloister"
     )]
     places: Vec<Place>,
-    /// Only rows whose names begin so
+    /// Only these groups, or rows whose names begin so
     rows: Vec<String>,
 }
 
@@ -53,13 +53,11 @@ fn main() -> Result<()> {
         cpus.set(0).context("cannot name processor 0")?;
         sched_setaffinity(Pid::from_raw(0), &cpus).context("cannot keep to processor 0")?;
     }
-    let is_wanted = |name: &str| arguments.rows.iter().any(|row| name.starts_with(row.as_str()));
-    let rows: Vec<_> =
-        ROWS.iter().filter(|row| arguments.rows.is_empty() || is_wanted(row.name)).copied().collect();
+    let rows = bench::select(&arguments.rows);
     ensure!(
         !rows.is_empty(),
         "no such row: there are {}",
-        ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join("; ")
+        GROUPS.iter().map(Group::to_string).collect::<Vec<_>>().join("; ")
     );
     let options = Options { rounds: arguments.rounds, places: arguments.places, rows };
     let report = bench::measure(&options, |state| {
@@ -75,5 +73,6 @@ fn main() -> Result<()> {
         Format::Table => write!(output, "{report}")?,
         Format::Json => writeln!(output, "{}", report.to_json())?,
     }
+    ensure!(report.is_complete(), "not all could be measured");
     Ok(())
 }
