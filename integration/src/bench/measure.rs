@@ -33,11 +33,13 @@ pub fn measure(options: &Options, mut progress: impl FnMut(&str)) -> Result<Repo
     let lock = exclusive::acquire()?;
     let mut report = Report::new(options.places.iter().map(Place::to_string).collect(), &options.rows);
     for round in 1..=options.rounds {
-        for (number, &place) in options.places.iter().enumerate() {
-            for batch in batches(&options.rows, place, round) {
-                let names: Vec<_> = batch.iter().map(|row| row.name).collect();
+        for batch in batches(&options.rows, round) {
+            let names: Vec<_> = batch.iter().map(|row| row.name).collect();
+            for (number, &place) in
+                options.places.iter().enumerate().filter(|(_, place)| can(**place, &batch))
+            {
                 progress(&format!("round {round} of {}: {place}: {}", options.rounds, names.join(", ")));
-                let mut missing: BTreeSet<_> = names.into_iter().collect();
+                let mut missing: BTreeSet<_> = names.iter().copied().collect();
                 let done = samples(&batch, place, &lock, &mut |name, value| {
                     missing.remove(name);
                     report.add(name, number, value);
@@ -53,22 +55,24 @@ pub fn measure(options: &Options, mut progress: impl FnMut(&str)) -> Result<Repo
 /// The rows of a round, those together that are measured in one go.
 ///
 /// What idle sandboxes take hardly varies and takes long to measure: the first round is enough.
-fn batches(rows: &[RowPlan], place: Place, round: u32) -> Vec<Vec<RowPlan>> {
+fn batches(rows: &[RowPlan], round: u32) -> Vec<Vec<RowPlan>> {
     let key = |row: &RowPlan| match row.measure {
         Measure::Operation(program) => program.to_owned(),
         Measure::Lifecycle(_) => "lifecycle".to_owned(),
         Measure::Idle(count, _) => format!("idle {count}"),
         Measure::Start(..) | Measure::Script(..) => row.name.to_owned(),
     };
-    let is_measured = |row: &&RowPlan| match row.measure {
-        Measure::Idle(..) => round == 1 && place != Place::Native,
-        Measure::Lifecycle(_) => place != Place::Native,
-        Measure::Operation(_) | Measure::Start(..) | Measure::Script(..) => true,
-    };
+    let is_measured = |row: &&RowPlan| round == 1 || !matches!(row.measure, Measure::Idle(..));
     let rows: Vec<_> = rows.iter().filter(is_measured).copied().collect();
     let mut seen = BTreeSet::new();
     let keys = rows.iter().map(key).filter(|name| seen.insert(name.clone()));
     keys.map(|name| rows.iter().filter(|row| key(row) == name).copied().collect()).collect()
+}
+
+/// Whether a place has what the rows, which are measured in one go, are about.
+fn can(place: Place, rows: &[RowPlan]) -> bool {
+    let needs_runtime = |row: &RowPlan| matches!(row.measure, Measure::Idle(..) | Measure::Lifecycle(_));
+    place != Place::Native || !rows.iter().any(needs_runtime)
 }
 
 /// One sample of each of the rows, which are measured in one go.
@@ -163,29 +167,30 @@ mod tests {
 
     #[test]
     fn every_row_is_measured_once_in_a_round_but_idle_ones_in_the_first_only() {
-        let names = |place, round| {
+        let names = |round| {
             let mut names: Vec<_> =
-                batches(&select(&[]), place, round).concat().iter().map(|row| row.name).collect();
+                batches(&select(&[]), round).concat().iter().map(|row| row.name).collect();
             names.sort_unstable();
             names
         };
         let mut all: Vec<_> = select(&[]).iter().map(|row| row.name).collect();
         all.sort_unstable();
-        assert_eq!(names(Place::Crun, 1), all);
+        assert_eq!(names(1), all);
         all.retain(|name| !name.starts_with("idle"));
-        assert_eq!(names(Place::Crun, 2), all);
+        assert_eq!(names(2), all);
     }
 
     #[test]
-    fn what_only_sandboxes_have_is_not_measured_natively() {
-        let rows = batches(&select(&[]), Place::Native, 1).concat();
-        assert!(rows.iter().all(|row| !matches!(row.measure, Measure::Idle(..) | Measure::Lifecycle(_))));
+    fn what_only_runtimes_have_is_not_measured_natively() {
+        let can = |place, word: &str| can(place, &select(&[word.to_owned()]));
+        assert!(can(Place::Native, "micro") && !can(Place::Native, "oci_") && !can(Place::Native, "idle"));
+        assert!(can(Place::Crun, "oci_") && can(Place::Crun, "idle"));
     }
 
     #[test]
     fn the_rows_of_one_program_are_measured_together() {
         let words = ["getppid_", "stat_root", "clock_sys"].map(str::to_owned);
-        let batches = batches(&select(&words), Place::Native, 1);
+        let batches = batches(&select(&words), 1);
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 1]);
     }
 }
