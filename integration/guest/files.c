@@ -127,6 +127,87 @@ TEST(reading_and_writing_at_a_place)
 	FAILS(pread(fd, NULL, 10, 0), EFAULT);
 }
 
+enum { LARGE = (3 << 20) + 123, BLOCK = 1 << 16 };
+
+/* What a large file has at a place, until something is written over it. */
+static char byte_at(off_t at)
+{
+	return (char)(at * 7 + at / 251 + at / 4096);
+}
+
+static void check_bytes(const char *bytes, off_t from, ssize_t count)
+{
+	for (ssize_t i = 0; i < count; i++)
+		CHECK_EQ(bytes[i], byte_at(from + i));
+}
+
+TEST(large_reads)
+{
+	static char block[BLOCK + 100];
+	int fd = OK(open("file", O_RDWR | O_CREAT, 0600));
+	for (off_t at = 0; at < LARGE; at += BLOCK) {
+		ssize_t count = LARGE - at < BLOCK ? LARGE - at : BLOCK;
+		for (ssize_t i = 0; i < count; i++)
+			block[i] = byte_at(at + i);
+		CHECK_EQ(write(fd, block, count), count);
+	}
+	for (int pass = 0; pass < 3; pass++) {
+		OK(lseek(fd, 0, SEEK_SET));
+		for (off_t at = 0; at < LARGE; at += BLOCK) {
+			ssize_t count = LARGE - at < BLOCK ? LARGE - at : BLOCK;
+			memset(block, 1, sizeof block);
+			CHECK_EQ(read(fd, block + pass, BLOCK), count);
+			check_bytes(block + pass, at, count);
+			CHECK_EQ(block[pass + count], 1); /* and not more */
+		}
+		CHECK_EQ(read(fd, block, BLOCK), 0);
+	}
+	/* Anywhere, over the end, and behind it. */
+	for (off_t at = 1; at < LARGE + 2 * BLOCK; at += 99991) {
+		ssize_t count = at > LARGE ? 0 : LARGE - at < BLOCK ? LARGE - at : BLOCK;
+		CHECK_EQ(pread(fd, block, BLOCK, at), count);
+		check_bytes(block, at, count);
+	}
+	/* What others do to it is seen at once: here by another open file. */
+	int other = OK(open("file", O_RDWR));
+	for (int i = 1; i < 100; i++) {
+		memset(block, i, 100);
+		CHECK_EQ(pwrite(other, block, 100, 5000), 100);
+		CHECK_EQ(pread(fd, block, BLOCK, 0), BLOCK);
+		CHECK(block[4999] == byte_at(4999) && block[5000] == i && block[5099] == i && block[5100] == byte_at(5100));
+	}
+	OK(ftruncate(other, 10000));
+	CHECK_EQ(pread(fd, block, BLOCK, 0), 10000);
+	CHECK_EQ(pread(fd, block, BLOCK, 10000), 0);
+	OK(ftruncate(other, LARGE));
+	CHECK_EQ(pread(fd, block, BLOCK, 9000), BLOCK);
+	CHECK(block[999] == byte_at(9999) && !block[1000] && !block[BLOCK - 1]);
+}
+
+TEST(large_reads_end_where_memory_does)
+{
+	static char block[BLOCK];
+	int fd = OK(open("file", O_RDWR | O_CREAT, 0600));
+	for (off_t at = 0; at < LARGE; at += BLOCK)
+		CHECK_EQ(write(fd, block, BLOCK), BLOCK);
+	char *m = mmap(NULL, 3 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(m != MAP_FAILED);
+	OK(munmap(m + BLOCK, BLOCK));
+	OK(mprotect(m + 2 * BLOCK, BLOCK, PROT_READ));
+	for (off_t at = 0; at < LARGE; at += BLOCK) {
+		memset(m, 1, BLOCK);
+		ssize_t count = pread(fd, m + BLOCK / 2, BLOCK, at);
+		CHECK_EQ(count, BLOCK / 2);
+		CHECK(m[BLOCK / 2 - 1] == 1 && !m[BLOCK / 2] && !m[BLOCK - 1]);
+		FAILS(pread(fd, m + BLOCK, BLOCK, at), EFAULT);
+		FAILS(pread(fd, m + 2 * BLOCK, BLOCK, at), EFAULT);
+		struct iovec in[2] = { { m, BLOCK }, { block, BLOCK } };
+		memset(block, 1, BLOCK);
+		CHECK_EQ(preadv(fd, in, 2, at), LARGE - at < 2 * BLOCK ? BLOCK + (at + BLOCK < LARGE ? BLOCK : 0) : 2 * BLOCK);
+		CHECK(!m[0] && !m[BLOCK - 1]);
+	}
+}
+
 TEST(vectors)
 {
 	char a[3], b[5];

@@ -105,6 +105,13 @@ pub trait AddressSpace: Send + Sync + std::fmt::Debug {
     /// bytes could be written.
     fn write(&self, address: u64, from: &[u8]) -> usize;
 
+    /// Copies `length` bytes from `offset` of a regular file of the host's to guest memory, as far as there is a better way
+    /// than to read the file and [write](AddressSpace::write) what was read. Returns how many bytes were copied; the rest,
+    /// which may be all, is for the caller to copy, and to find out about the end of the file and memory that is not there.
+    fn write_file(&self, _address: u64, _file: BorrowedFd<'_>, _offset: u64, _length: usize) -> usize {
+        0
+    }
+
     /// Replaces the aligned `u32` at `address` by `new` if it is `current`, as one step for all who share the
     /// memory. Returns what was there.
     ///

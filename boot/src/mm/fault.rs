@@ -3,6 +3,8 @@
 //! The host's side of such a mapping is an ordinary one, so a touch below it is a fault, which reaches the kernel. It
 //! grows then at least to twice its size, so that a deep recursion faults a few times only.
 
+use std::os::fd::BorrowedFd;
+
 use super::Mm;
 use super::layout::{STACK_GUARD_BYTES, page_down};
 use super::mm::MmState;
@@ -49,6 +51,11 @@ impl Mm {
                 return done;
             }
         }
+    }
+
+    /// As [`AddressSpace::write_file`](cloister_platform::AddressSpace::write_file).
+    pub(crate) fn write_file(&self, address: u64, file: BorrowedFd<'_>, offset: u64, length: usize) -> usize {
+        self.space.write_file(address, file, offset, length)
     }
 
     /// As [`AddressSpace::write`](cloister_platform::AddressSpace::write), of memory that grows down too.

@@ -1,5 +1,6 @@
 //! Copying from and to guest memory: bounds, partial progress, `EFAULT`.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -287,6 +288,20 @@ impl Sink for UserSink {
             }
         }
         Ok(done)
+    }
+
+    fn write_file(&mut self, file: BorrowedFd<'_>, offset: u64) -> usize {
+        let mut done = 0;
+        while let Some(range) = self.cursor.current(usize::MAX) {
+            let at = offset.saturating_add(done as u64);
+            let written = self.cursor.memory.mm.write_file(range.address, file, at, range.len);
+            self.cursor.advance(written);
+            done += written;
+            if written < range.len {
+                break;
+            }
+        }
+        done
     }
 }
 

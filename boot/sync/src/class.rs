@@ -87,6 +87,8 @@ pub const ADDRESS_SPACE: u8 = 236;
 pub const SCHEDULE: u8 = 240;
 /// Protects the run queue.
 pub const RUN_QUEUE: u8 = 245;
+/// Protects what a platform maps of files for an address space to copy from; held while it is changed.
+pub const WINDOW: u8 = 248;
 /// Protects a platform's own tables.
 pub const PLATFORM: u8 = 250;
 /// Protects what the platform has changed of an address space's text.

@@ -448,6 +448,8 @@ pub(crate) struct Layout {
     pub(crate) commands: u64,
     /// Where the slots of guest threads of systrap are.
     pub(crate) slots: u64,
+    /// Where guest threads of systrap find parts of files to copy from.
+    pub(crate) window: u64,
 }
 
 impl Layout {
@@ -456,6 +458,7 @@ impl Layout {
         let places = (CODE_RANGE.end - CODE_RANGE.start) / PAGE - 1;
         let code = CODE_RANGE.start + random % places * PAGE;
         let at = |label: *const u8| code + CODE_OFFSET as u64 + offset(label) as u64;
+        let slots = (code + 4 * PAGE).next_multiple_of(slot::BYTES as u64);
         Self {
             code,
             scratch: code + PAGE,
@@ -472,7 +475,8 @@ impl Layout {
             filter: at(&raw const END).next_multiple_of(8),
             doorbell: code + 2 * PAGE,
             commands: code + 3 * PAGE,
-            slots: (code + 4 * PAGE).next_multiple_of(slot::BYTES as u64),
+            slots,
+            window: slots + (slot::MOST * slot::BYTES) as u64,
         }
     }
 }

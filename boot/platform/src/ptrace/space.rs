@@ -13,6 +13,7 @@ use super::image::{GUEST, PAGE};
 use super::sys;
 use super::tracer::Tracer;
 use crate::systrap::call_sites::{self, CallSites};
+use crate::systrap::window::Window;
 use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
 
 /// How guest threads of an address space are made, which is where the platforms differ.
@@ -30,6 +31,11 @@ pub(crate) trait Threads: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// As [`AddressSpace::write_file`].
+    fn write_file(&self, _space: &Space, _address: u64, _file: BorrowedFd<'_>, _part: Range<u64>) -> usize {
+        0
+    }
+
     /// As [`AddressSpace::write`], by a thread of the address space that has nothing else to do; `None` if there is none.
     fn write(&self, _space: &Space, _address: u64, _from: &[u8]) -> Option<usize> {
         None
@@ -44,12 +50,14 @@ pub(crate) struct Space {
     threads: Arc<dyn Threads>,
     /// What of its text the systrap platform has patched.
     call_sites: Lock<CallSites, { class::CALL_SITES }>,
+    /// What its threads copy from.
+    window: Lock<Window, { class::WINDOW }>,
 }
 
 impl Space {
     /// Wraps a stopped helper that the tracer's tables know.
     pub(crate) fn new(tracer: Arc<Tracer>, helper: Pid, threads: Arc<dyn Threads>) -> Self {
-        Self { tracer, helper, threads, call_sites: Lock::new(CallSites::default()) }
+        Self { tracer, helper, threads, call_sites: Lock::default(), window: Lock::default() }
     }
 
     /// Returns the process that makes the host's system calls on the memory.
@@ -62,12 +70,29 @@ impl Space {
         self.call_sites.lock()
     }
 
+    /// Gives access to its window.
+    pub(crate) fn window(&self) -> LockGuard<'_, Window> {
+        self.window.lock()
+    }
+
+    /// Returns where its window begins, if it is open.
+    pub(crate) fn window_start(&self) -> u64 {
+        self.tracer.layout.window
+    }
+
+    /// Returns whether a slot of its threads is one that is looked for.
+    pub(crate) fn has_slot(&self, is_it: impl Fn(usize) -> bool) -> bool {
+        self.tracer.tables().owners.slots_of(self.helper).iter().any(|slot| is_it(*slot))
+    }
+
     /// Makes a copy.
     pub(crate) fn copy(&self) -> Result<Self, Errno> {
+        self.window().close(self);
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
         self.tracer.tables().add_helper(helper, self.helper);
         let call_sites = Lock::new(self.call_sites().copy());
-        Ok(Self { tracer: Arc::clone(&self.tracer), helper, threads: Arc::clone(&self.threads), call_sites })
+        let (tracer, threads) = (Arc::clone(&self.tracer), Arc::clone(&self.threads));
+        Ok(Self { tracer, helper, threads, call_sites, window: Lock::default() })
     }
 
     /// Has the helper make a system call.
@@ -187,6 +212,12 @@ impl AddressSpace for Space {
         let Some(from) = from.get(..length) else { return 0 };
         let copied = self.threads.write(self, address, from);
         copied.unwrap_or_else(|| sys::write_memory(self.helper, address, from))
+    }
+
+    fn write_file(&self, address: u64, file: BorrowedFd<'_>, offset: u64, length: usize) -> usize {
+        let length = within_guest(address, length);
+        let end = offset.saturating_add(length as u64);
+        self.threads.write_file(self, address, file, offset..end)
     }
 
     fn compare_exchange(&self, address: u64, current: u32, new: u32) -> Result<u32, Errno> {

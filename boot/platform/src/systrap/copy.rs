@@ -52,6 +52,23 @@ impl Copier {
         is_its.then(|| usize::try_from(thread >> 32).ok()).flatten()
     }
 
+    /// Returns whether a thread of the address space with this helper can copy.
+    pub(super) fn can_copy(&self, helper: Pid) -> bool {
+        self.slot(helper).is_some()
+    }
+
+    /// Copies between two places in the memory of an address space. Returns how many bytes could be copied; `None` if no
+    /// thread does that.
+    pub(super) fn copy(
+        &self,
+        slots: &Slots,
+        helper: Pid,
+        from_and_to: [u64; 2],
+        length: usize,
+    ) -> Option<usize> {
+        self.request(slots, self.slot(helper)?, from_and_to, length)
+    }
+
     /// Copies from the memory of an address space. Returns how many bytes could be read; `None` if no thread does that.
     pub(super) fn read(&self, slots: &Slots, helper: Pid, address: u64, into: &mut [u8]) -> Option<usize> {
         let slot = self.slot(helper).filter(|_| into.len() <= BUFFER_BYTES)?;

@@ -40,6 +40,7 @@ mod owners;
 mod run;
 pub(crate) mod slot;
 mod threads;
+pub(crate) mod window;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;

@@ -90,7 +90,7 @@ impl Owners {
     }
 
     /// Returns the slots of an address space, if it has threads.
-    pub(super) fn slots_of(&self, helper: Pid) -> &[usize] {
+    pub(crate) fn slots_of(&self, helper: Pid) -> &[usize] {
         self.spaces.get(&helper).filter(|space| space.threads > 0).map_or(&[], |space| &space.all)
     }
 

@@ -62,6 +62,7 @@ impl Loop<'_> {
             if now.duration_since(reaped) >= REAP_INTERVAL {
                 self.threads.reap();
                 self.threads.insist();
+                self.threads.close_windows();
                 reaped = now;
             }
             if self.supervisor.is_finished() {
@@ -127,7 +128,8 @@ impl Loop<'_> {
             Ok(())
         } else {
             let limit = self.threads.let_go_busy().then_some(placement::PATIENCE);
-            let timeout = timeout.into_iter().chain(limit).chain(self.threads.insist()).min();
+            let timeout = timeout.into_iter().chain(limit).chain(self.threads.insist());
+            let timeout = timeout.chain(self.threads.close_windows()).min();
             let is_reviewed = tracer.tables().placement.review();
             let result = self.sleeper.sleep([self.supervisor.event_fd(), tracer.wake_fd()], timeout);
             if is_reviewed {

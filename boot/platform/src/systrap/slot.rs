@@ -25,7 +25,7 @@ use crate::ptrace::image::Layout;
 /// The size of a slot: room for the registers of every processor, of which only the pages that are used take memory.
 pub(crate) const BYTES: usize = 32 << 10;
 /// How many slots there are if nothing else is said: the guest threads of a sandbox.
-pub(super) const MOST: usize = 1 << 14;
+pub(crate) const MOST: usize = 1 << 14;
 
 /// Byte offsets in a slot, known to the stub's code. First the state.
 pub(crate) const CONTEXT: usize = 8;
@@ -346,6 +346,11 @@ impl Slots {
         self.state(slot).is_some_and(|state| {
             state.compare_exchange(TRAPPED, how, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
+    }
+
+    /// Returns whether the thread copies something.
+    pub(super) fn is_copying(&self, slot: usize) -> bool {
+        self.state(slot).is_some_and(|state| state.load(Ordering::Relaxed) == COPYING)
     }
 
     /// Tells a thread that was asked for help that it need not help any more.

@@ -1,5 +1,7 @@
 //! Guest threads: made, stopped, resumed, ended.
 
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use super::copy::Copier;
 use super::filter::ARCHITECTURE;
 use super::owners::Resting;
 use super::slot::{self, Frame, Report, Slots};
+use super::window;
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place, Placement};
 use crate::ptrace::run::sanitised;
@@ -66,6 +69,8 @@ struct Table {
     placement: Placement,
     /// The interruptions that may not have come.
     asked: Vec<Asked>,
+    /// When to look for windows that can be closed, if any are open.
+    windows: Option<Instant>,
 }
 
 /// An interruption that a running thread was asked for.
@@ -366,6 +371,24 @@ impl GuestThreads {
         (!asked.is_empty()).then_some(INTERRUPT_PATIENCE)
     }
 
+    /// Closes windows that are not used. Returns when to do so again.
+    pub(super) fn close_windows(&self) -> Option<Duration> {
+        let spaces: Vec<_> = {
+            let mut table = self.table();
+            let wait = table.windows?.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            table.windows = None;
+            table.threads.values().map(|state| Arc::clone(&state.space)).collect()
+        };
+        let is_open = |space: &Arc<Space>| space.window().close_idle(space);
+        if spaces.iter().filter(|space| is_open(space)).count() > 0 {
+            self.table().windows = Some(window::next_look());
+        }
+        None
+    }
+
     /// Does what other host threads want done.
     pub(super) fn take_requests(&self) {
         for request in self.tracer.take_requests() {
@@ -601,6 +624,15 @@ impl Threads for GuestThreads {
 
     fn write(&self, space: &Space, address: u64, from: &[u8]) -> Option<usize> {
         self.copier().and_then(|copier| copier.write(&self.slots, space.helper(), address, from))
+    }
+
+    fn write_file(&self, space: &Space, address: u64, file: BorrowedFd<'_>, part: Range<u64>) -> usize {
+        let Some(copier) = self.copier() else { return 0 };
+        let (copied, is_open) = window::copy(copier, &self.slots, space, address, file, part);
+        if is_open {
+            self.table().windows.get_or_insert_with(window::next_look);
+        }
+        copied
     }
 
     fn spawn(

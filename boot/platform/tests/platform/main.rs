@@ -14,3 +14,4 @@ mod placement;
 mod races;
 mod stub;
 mod vdso;
+mod windows;

@@ -1,5 +1,7 @@
 //! Where bytes come from and go to: guest buffers, or the kernel's own.
 
+use std::os::fd::BorrowedFd;
+
 use crate::error::Errno;
 
 /// A place to write bytes to.
@@ -13,6 +15,12 @@ pub(crate) trait Sink {
     ///
     /// `EFAULT` if the first byte can't be written.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// Writes bytes from `offset` of a regular file of the host's, as far as there is a better way than to read them and
+    /// [write](Sink::write) them. Returns how many; the rest is for the caller to write.
+    fn write_file(&mut self, _file: BorrowedFd<'_>, _offset: u64) -> usize {
+        0
+    }
 }
 
 /// A place to read bytes from.
