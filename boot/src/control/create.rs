@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use cloister_proto::container::gofer_connections;
+use cloister_proto::container::{FirstProcess, gofer_connections};
 use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
 
 use super::Container;
@@ -54,6 +54,10 @@ pub(super) fn create(
     process::name_terminals(&init);
     if spec.process.terminal {
         mounts::show_console(Walker::with_credentials(&init, Arc::new(process::superuser())))?;
+    }
+    // As `runc`, whose callers tell a missing program by the failure of `create`.
+    if spec.first_process == FirstProcess::Init {
+        process::find_program(&init, &spec.process)?;
     }
     let task_limit = spec.limits.pids;
     kernel.containers.add(Container::new(id, *spec, init))?;

@@ -7,9 +7,11 @@ use cloister_proto::container::ProcessSpec;
 use cloister_proto::control::{ErrorKind, Failure};
 
 use super::create::failed;
-use crate::error::{Fail, fail};
+use crate::error::{Errno, Fail, fail};
 use crate::fs::host::{HostStream, Terminal};
-use crate::fs::{FdFlags, FdTable, FileKind, Follow, FsContext, OpenFlags, Walker, devpts, host};
+use crate::fs::{
+    Access, FdFlags, FdTable, FileKind, Follow, FsContext, OpenFlags, Walker, devpts, host, permission,
+};
 use crate::kernel::Kernel;
 use crate::loader::{Arguments, Place, Program};
 use crate::mm::{MemoryLimits, Mm, Randomization};
@@ -186,9 +188,40 @@ pub(super) fn execute(task: &Arc<Task>, spec: &ProcessSpec) -> Result<(), Failur
             Fail::Errno(errno, _) => errno,
             Fail::Restart(_) | Fail::Park(_) => errno::EINTR,
         };
-        let message = format!("execute `{}`: {errno}", String::from_utf8_lossy(&name));
-        Failure::new(ErrorKind::Execute(errno.raw()), message)
+        not_executable(&name, errno)
     })
+}
+
+/// Checks that a process' program can be found and executed, so that this is told before anybody waits for it to run.
+///
+/// A path from the working directory, which may be made later, is passed over.
+///
+/// # Errors
+///
+/// `Execute` with the error number of `execve`.
+pub(super) fn find_program(task: &Arc<Task>, spec: &ProcessSpec) -> Result<(), Failure> {
+    let name = spec.args.first().map(|name| name.to_vec()).unwrap_or_default();
+    let environment: Vec<_> = spec.env.iter().map(|variable| variable.to_vec()).collect();
+    let mut result = Err(errno::ENOENT);
+    for path in candidates(&name, &environment) {
+        if !path.starts_with(b"/") {
+            return Ok(());
+        }
+        let mut walker = Walker::new(task);
+        let found = walker.lookup(task.fs().root(), &path, Follow::Yes);
+        match found.and_then(|found| permission::check(walker.credentials(), &found, Access::EXECUTE)) {
+            Err(errno::ENOENT | errno::ENOTDIR) => {}
+            Err(errno::EACCES) => result = Err(errno::EACCES),
+            // Whatever else is wrong with it is told by the start.
+            _ => return Ok(()),
+        }
+    }
+    result.map_err(|errno| not_executable(&name, errno))
+}
+
+fn not_executable(name: &[u8], errno: Errno) -> Failure {
+    let message = format!("execute `{}`: {errno}", String::from_utf8_lossy(name));
+    Failure::new(ErrorKind::Execute(errno.raw()), message)
 }
 
 /// Returns the paths at which a program may be: its name, or its name in the directories of `PATH`.
