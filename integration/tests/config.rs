@@ -20,6 +20,16 @@ mod tests {
         })
     }
 
+    /// What the script prints in a container that is configured so.
+    fn output(name: &str, script: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
+        let mut printed = String::new();
+        with_config(name, &Program::new(Rootfs::Small, ["bash", "-c", script]), change, |container| {
+            printed = container.ok(&["run", "--bundle", "BUNDLE", "ID"])?.stdout;
+            Ok(())
+        })?;
+        Ok(printed)
+    }
+
     /// A profile such as engines have by default: nearly all calls are allowed, by name; some with conditions; some do not
     /// exist, for programs to fall back; the others are refused.
     fn default_profile() -> Value {
@@ -167,5 +177,135 @@ mod tests {
                     .refused(&["create", "--bundle", "BUNDLE", "ID"], &["linux.seccomp", "SCMP_ACT_NOTIFY"])
             },
         )
+    }
+    #[test]
+    fn kernel_parameters_are_set() -> Result<()> {
+        let script = "cd /proc/sys; cat kernel/msgmax kernel/sem net/ipv4/ip_local_port_range net/core/somaxconn \
+            net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range; hostname; cat kernel/domainname";
+        let printed = output("kernel_parameters_are_set", script, |config| {
+            config["hostname"] = "one".into();
+            config["domainname"] = "two".into();
+            config["linux"]["sysctl"] = json!({
+                "kernel.msgmax": "4096",
+                "kernel.sem": "250 32000 100 128",
+                "net.ipv4.ip_local_port_range": "2000 2001",
+                "net.core.somaxconn": "65535",
+                "net/ipv4/ip_unprivileged_port_start": "0",
+                "net.ipv4.ping_group_range": "0 2147483647",
+            });
+        })?;
+        let expected = "4096\n250\t32000\t100\t128\n2000\t2001\n65535\n0\n0\t2147483647\none\ntwo\n";
+        ensure!(printed == expected, "{printed}");
+        Ok(())
+    }
+
+    #[test]
+    fn parameters_that_there_are_not_are_refused() -> Result<()> {
+        let program = Program::new(Rootfs::Small, ["true"]);
+        for (name, value) in
+            [("net.ipv4.no_such_thing", "1"), ("kernel.ostype", "Other"), ("kernel.msgmax", "x")]
+        {
+            with_config(
+                "parameters_that_there_are_not_are_refused",
+                &program,
+                |config| config["linux"]["sysctl"] = json!({ name: value }),
+                |container| container.refused(&["create", "--bundle", "BUNDLE", "ID"], &[name, value]),
+            )?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn processes_are_as_they_are_configured() -> Result<()> {
+        let script = "uname -m; umask; id -G; ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; \
+            chrt -p $$ | sed 's/.*: //'; ionice -p $$; nice; cat /proc/self/personality";
+        let printed = output("processes_are_as_they_are_configured", script, |config| {
+            config["linux"]["personality"] = json!({ "domain": "LINUX32" });
+            let process = &mut config["process"];
+            process["user"] = json!({ "uid": 1000, "gid": 1000, "umask": 63, "additionalGids": [7, 9] });
+            process["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 200 }]);
+            process["oomScoreAdj"] = 500.into();
+            process["scheduler"] = json!({ "policy": "SCHED_BATCH", "nice": 5 });
+            process["ioPriority"] = json!({ "class": "IOPRIO_CLASS_BE", "priority": 6 });
+        })?;
+        let expected =
+            "i686\n0077\n1000 7 9\n100\n200\n500\nSCHED_BATCH\n0\nbest-effort: prio 6\n5\n00000008\n";
+        ensure!(printed == expected, "{printed}");
+        Ok(())
+    }
+
+    #[test]
+    fn paths_are_masked_and_made_readonly() -> Result<()> {
+        let script = "ls -A /proc/sys; wc -c </etc/passwd; (echo >/mnt/tmpfs/x) 2>&1; ls -A /mnt/tmpfs; \
+            (echo >/proc/self/comm) 2>&1; echo done";
+        let printed = output("paths_are_masked_and_made_readonly", script, |config| {
+            config["linux"]["maskedPaths"] = json!(["/proc/sys", "/etc/passwd", "/no/such/path"]);
+            config["linux"]["readonlyPaths"] = json!(["/mnt/tmpfs", "/no/such/path"]);
+        })?;
+        let expected = "0\nbash: line 1: /mnt/tmpfs/x: Read-only file system\ndone\n";
+        ensure!(printed == expected, "{printed}");
+        Ok(())
+    }
+
+    #[test]
+    fn device_nodes_are_made() -> Result<()> {
+        let script = "stat -c '%F %t:%T %a %u:%g' /dev/sub/zero /dev/pipe /dev/null; head -c 3 /dev/sub/zero | od -An -tx1";
+        let printed = output("device_nodes_are_made", script, |config| {
+            config["linux"]["devices"] = json!([
+                { "path": "/dev/sub/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 416, "uid": 3, "gid": 4 },
+                { "path": "/dev/pipe", "type": "p", "fileMode": 384 },
+                { "path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 438 },
+            ]);
+        })?;
+        let expected = "character special file 1:5 640 3:4\nfifo 0:0 600 0:0\ncharacter special file 1:3 666 0:0\n 00 00 00\n";
+        ensure!(printed == expected, "{printed}");
+        Ok(())
+    }
+
+    /// A hook that leaves a mark in a file of the session, and ends so.
+    fn hook(container: &Container<'_>, mark: &str, code: u32) -> Value {
+        let file = container.session.dir().join("marks");
+        let script = format!("echo {mark} >> {}; exit {code}", file.display());
+        json!({ "path": "/bin/sh", "args": ["sh", "-c", script] })
+    }
+
+    #[test]
+    fn a_hook_that_fails_ends_the_container() -> Result<()> {
+        let program = Program::new(Rootfs::Small, ["sleep", "100"]);
+        for (point, fails_at) in [
+            ("createRuntime", "create"),
+            ("startContainer", "start"),
+            ("poststart", "start"),
+            ("poststart", "run"),
+        ] {
+            with_config(
+                "a_hook_that_fails_ends_the_container",
+                &program,
+                |_| {},
+                |container| {
+                    container.configure(|config| {
+                    config["hooks"] = json!({
+                        point: [hook(container, "first", 0), hook(container, "fails", 3), hook(container, "never", 0)],
+                        "poststop": [hook(container, "after", 0), hook(container, "last", 0)],
+                    });
+                })?;
+                    let create = ["create", "--bundle", "BUNDLE", "ID"];
+                    match fails_at {
+                        "create" => container.refused(&create, &[point, "exit status: 3"])?,
+                        "run" => container
+                            .refused(&["run", "--bundle", "BUNDLE", "ID"], &[point, "exit status: 3"])?,
+                        _ => {
+                            container.ok(&create)?;
+                            container.refused(&["start", "ID"], &[point, "exit status: 3"])?;
+                        }
+                    }
+                    container.refused(&["state", "ID"], &[container.id()])?;
+                    let marks = std::fs::read_to_string(container.session.dir().join("marks"))?;
+                    ensure!(marks == "first\nfails\nafter\nlast\n", "{point}: {marks}");
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
     }
 }

@@ -80,8 +80,27 @@ pub struct ProcessSpec {
     pub terminal: bool,
     /// `/proc/self/oom_score_adj`, if it is to be set.
     pub oom_score_adj: Option<i32>,
+    /// Its execution domain (`personality(2)`).
+    pub personality: u32,
+    /// How it is scheduled.
+    pub scheduling: Scheduling,
+    /// Its class and priority for input and output, as `ioprio_set(2)` takes them.
+    pub io_priority: u16,
     /// Number of donated descriptors behind standard error, which the process has as 3 and on.
     pub preserved: u32,
+}
+
+/// How a process is scheduled (`sched(7)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Scheduling {
+    /// Number of the policy, `SCHED_*`.
+    pub policy: u32,
+    /// Priority of real-time policies, 1 to 99; otherwise 0.
+    pub priority: u32,
+    /// Nice value, -20 to 19.
+    pub nice: i32,
+    /// Whether children are scheduled as ordinary processes.
+    pub resets_on_fork: bool,
 }
 
 /// Credentials of a process.

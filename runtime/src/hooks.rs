@@ -14,10 +14,11 @@ use oci_spec::runtime::{Hook, Hooks};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tracing::warn;
 
 use crate::state::OciState;
 
-/// Points of a container's life.
+/// Points of a container's life at which a hook that fails ends it; [`run_poststop`] is for those after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     /// After the sandbox is made (deprecated by the specification in favour of the next).
@@ -30,8 +31,6 @@ pub enum Point {
     StartContainer,
     /// After the process started.
     Poststart,
-    /// After the container is deleted.
-    Poststop,
 }
 
 /// A hook failed.
@@ -84,9 +83,17 @@ pub fn run(hooks: Option<&Hooks>, point: Point, state: &OciState) -> Result<(), 
         Point::CreateContainer => ("createContainer", hooks.create_container()),
         Point::StartContainer => ("startContainer", hooks.start_container()),
         Point::Poststart => ("poststart", hooks.poststart()),
-        Point::Poststop => ("poststop", hooks.poststop()),
     };
     list.iter().flatten().try_for_each(|hook| run_one(hook, name, state))
+}
+
+/// Runs the `poststop` hooks: all of them, with a warning for each that fails.
+pub fn run_poststop(hooks: Option<&Hooks>, state: &OciState) {
+    for hook in hooks.and_then(|hooks| hooks.poststop().as_ref()).into_iter().flatten() {
+        if let Err(error) = run_one(hook, "poststop", state) {
+            warn!("{error}");
+        }
+    }
 }
 
 fn run_one(hook: &Hook, point: &'static str, state: &OciState) -> Result<(), HookError> {
@@ -171,7 +178,6 @@ mod tests {
             r#"{{"createRuntime": [{{"path": "/bin/sh", "args": ["sh", "-c", {script}], "env": ["A=b"]{timeout}}}]}}"#
         );
         let hooks: Hooks = serde_json::from_str(&hooks).unwrap();
-        run(Some(&hooks), Point::Poststop, &state()).unwrap();
         run(Some(&hooks), Point::CreateRuntime, &state())
     }
 
@@ -196,8 +202,19 @@ mod tests {
 
     #[test]
     fn missing_hooks_are_named() {
-        let hooks: Hooks = serde_json::from_str(r#"{"poststop": [{"path": "/nonexistent/hook"}]}"#).unwrap();
-        let error = run(Some(&hooks), Point::Poststop, &state()).unwrap_err().to_string();
-        assert!(error.contains("poststop hook /nonexistent/hook"), "{error}");
+        let hooks: Hooks = serde_json::from_str(r#"{"poststart": [{"path": "/nonexistent/hook"}]}"#).unwrap();
+        let error = run(Some(&hooks), Point::Poststart, &state()).unwrap_err().to_string();
+        assert!(error.contains("poststart hook /nonexistent/hook"), "{error}");
+    }
+
+    #[test]
+    fn all_poststop_hooks_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let hooks = format!(
+            r#"{{"poststop": [{{"path": "/bin/false"}}, {{"path": "/usr/bin/touch", "args": ["touch", {mark:?}]}}]}}"#
+        );
+        run_poststop(Some(&serde_json::from_str(&hooks).unwrap()), &state());
+        assert!(mark.exists());
     }
 }

@@ -292,7 +292,8 @@ fn an_ordinary_user_without_a_state_folder() {
     }
     // The build folder may be closed to others, so the user gets a copy.
     let copy = bench.path("bundle/cloister");
-    fs::copy(CLOISTER, &copy).unwrap();
+    // By another program: a child that another test forks meanwhile must not hold the copy open for writing.
+    assert!(Command::new("cp").arg(CLOISTER).arg(&copy).status().unwrap().success());
     fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     use std::os::unix::process::CommandExt;
     let output = Command::new(copy).env_clear().args(["list"]).uid(1000).gid(1000).output().unwrap();

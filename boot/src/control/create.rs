@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use cloister_proto::ByteString;
 use cloister_proto::container::{FirstProcess, gofer_connections};
 use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
 
@@ -11,9 +12,10 @@ use super::mounts;
 use super::process::{self, NewProcess};
 use super::seccomp;
 use crate::error::Errno;
-use crate::fs::{FsContext, Walker};
+use crate::fs::{FsContext, Walker, proc};
 use crate::kernel::Kernel;
-use crate::task::{UtsNames, UtsNamespace};
+use crate::prelude::errno;
+use crate::task::{Task, UtsNames, UtsNamespace};
 
 /// Makes a container.
 ///
@@ -38,8 +40,8 @@ pub(super) fn create(
 
     let namespace = mounts::new_namespace(kernel, &spec.root, &mut gofers)?;
     let root = namespace.root();
-    let umask = spec.process.user.umask.unwrap_or(0o022);
-    let fs = Arc::new(FsContext::new(namespace, root.clone(), root, umask));
+    // The mask of the process is not for what is made before it starts.
+    let fs = Arc::new(FsContext::new(namespace, root.clone(), root, 0));
     let names = UtsNames { host: spec.hostname.to_vec(), domain: spec.domainname.to_vec() };
     let new = NewProcess {
         fs: Arc::clone(&fs),
@@ -51,6 +53,8 @@ pub(super) fn create(
     let init = process::new_task(kernel, &new)?;
     let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
     mounts::populate(kernel, walker, &spec, &mut gofers)?;
+    fs.set_umask(spec.process.user.umask.unwrap_or(0o022));
+    set_parameters(&init, &spec.sysctl)?;
     process::name_terminals(&init);
     if spec.process.terminal {
         mounts::show_console(Walker::with_credentials(&init, Arc::new(process::superuser())))?;
@@ -70,4 +74,19 @@ pub(super) fn create(
 /// Makes the failure of a step on behalf of a request.
 pub(super) fn failed(what: impl std::fmt::Display, errno: Errno) -> Failure {
     Failure::new(ErrorKind::Os(errno.raw()), format!("{what}: {errno}"))
+}
+
+/// Sets the parameters of the kernel that a container's configuration has.
+fn set_parameters(init: &Task, parameters: &[(ByteString, ByteString)]) -> Result<(), Failure> {
+    for (name, value) in parameters {
+        let problem = match proc::set_parameter(init, name, value) {
+            Ok(()) => continue,
+            Err(errno::ENOENT) => "the sandbox's kernel has no such parameter",
+            Err(errno::EPERM) => "the sandbox's kernel does not let it be set",
+            Err(_) => "it cannot have that value",
+        };
+        let message = format!("set `{name}` to `{value}`: {problem}");
+        return Err(Failure::new(ErrorKind::InvalidArgument, message));
+    }
+    Ok(())
 }

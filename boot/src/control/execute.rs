@@ -44,6 +44,7 @@ pub(super) fn execute(
         spec: &request.process,
     };
     let task = process::new_task(kernel, &new)?;
+    task.attributes.lock().personality = container.spec.process.personality;
     process::name_terminals(&task);
     process::add_to_tree(kernel, &task);
     container.watch(task.tid());

@@ -14,7 +14,7 @@ use crate::fs::overlay::OverlayFs;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{
     Dentry, FileKind, Follow, Inode, MountFlags, MountNamespace, NewInodeKind, NewMount, NewName, Path,
-    Recursive, Walker, dev, names, new_device_number, proc, sys,
+    Recursive, Walker, attribute_rules, dev, names, new_device_number, proc, sys,
 };
 use crate::kernel::Kernel;
 use crate::prelude::errno;
@@ -190,12 +190,19 @@ fn add_device(walker: &mut Walker<'_>, device: &cloister_proto::container::Devic
         _ => return Err(errno::EINVAL),
     };
     let root = walker.task().fs().root();
-    let (directory, last) = walker.walk_to_last(root, &device.path)?;
-    match names::create(walker, &NewName { directory, last }, kind, device.mode & 0o7777) {
-        // One of the default devices.
-        Err(errno::EEXIST) => Ok(()),
-        made => made.map(drop),
+    if let Some(end) = device.path.iter().rposition(|byte| *byte == b'/') {
+        mount_point(walker, device.path.get(..end).unwrap_or_default(), FileKind::Directory)?;
     }
+    let (directory, last) = walker.walk_to_last(root, &device.path)?;
+    let made = match names::create(walker, &NewName { directory, last }, kind, device.mode & 0o7777) {
+        // One of the default devices.
+        Err(errno::EEXIST) => return Ok(()),
+        made => made?,
+    };
+    let credentials = walker.credentials();
+    attribute_rules::change_owner(credentials, &made, Some(device.uid), Some(device.gid))?;
+    // Which may have taken set-id bits away.
+    attribute_rules::change_mode(credentials, &made, device.mode & 0o7777)
 }
 
 /// Shows the terminal that the first process of a container has as standard input as `/dev/console` too (OCI runtime

@@ -19,7 +19,8 @@ use crate::prelude::errno;
 use crate::seccomp::Mode;
 use crate::signal::{SignalActions, TaskSignals};
 use crate::task::{
-    self, Capabilities, Credentials, Process, Rlimit, Task, TaskParts, TaskRun, ThreadGroup, UtsNamespace,
+    self, Capabilities, Credentials, Policy, Process, Rlimit, Scheduling, Task, TaskAttributes, TaskParts,
+    TaskRun, ThreadGroup, UtsNamespace,
 };
 use crate::tty::job_control;
 
@@ -88,7 +89,34 @@ pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc
     let run = TaskRun::new(cloister_abi::Registers::default(), mm, Arc::clone(&new.files));
     let task = Task::new(Arc::clone(kernel), pid, Arc::new(group), parts, TaskSignals::default(), run);
     task.seccomp.set(new.seccomp.clone());
+    *task.attributes.lock() = attributes(new.spec)?;
     Ok(task)
+}
+
+/// Returns what a process would have set for itself.
+///
+/// # Errors
+///
+/// `InvalidArgument` for a scheduling policy that there is not, or a priority that it has not.
+fn attributes(spec: &ProcessSpec) -> Result<TaskAttributes, Failure> {
+    let wanted = spec.scheduling;
+    let policy = Policy::new(wanted.policy).filter(|policy| policy.priorities().contains(&wanted.priority));
+    let policy = policy.filter(|_| (-20..20).contains(&wanted.nice)).ok_or_else(|| {
+        Failure::new(ErrorKind::InvalidArgument, format!("there is no such scheduling: {wanted:?}"))
+    })?;
+    let scheduling = Scheduling {
+        policy,
+        priority: wanted.priority,
+        nice: wanted.nice,
+        resets_on_fork: wanted.resets_on_fork,
+        affinity: None,
+    };
+    Ok(TaskAttributes {
+        scheduling,
+        personality: spec.personality,
+        io_priority: spec.io_priority,
+        ..TaskAttributes::default()
+    })
 }
 
 /// Gives the terminals among a process' standard files names in the devpts of the container.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloister_platform::{Platform, Supervisor};
 
-use super::{Reactor, RunQueue, TimerQueue};
+use super::{Parameters, Reactor, RunQueue, TimerQueue};
 use crate::control::{Containers, Freezer};
 use crate::event::Nesting;
 use crate::fs::Vfs;
@@ -71,6 +71,8 @@ pub(crate) struct Kernel {
     pub(crate) vfs: Vfs,
     /// The futexes that somebody waits for.
     pub(crate) futexes: FutexTable,
+    /// What can be set of the kernel.
+    pub(crate) parameters: Parameters,
     /// The System V objects.
     pub(crate) ipc: Ipc,
     /// The kernel's code in user space.
@@ -116,6 +118,7 @@ impl Kernel {
             freezer: Freezer::default(),
             vfs: Vfs::default(),
             futexes: FutexTable::default(),
+            parameters: Parameters::default(),
             ipc: Ipc::default(),
             vdso: VdsoObject::default(),
             run_queue: RunQueue::default(),

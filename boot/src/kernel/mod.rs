@@ -7,6 +7,7 @@
 
 mod identity;
 mod kernel;
+mod parameters;
 mod park;
 mod reactor;
 mod run_queue;
@@ -14,6 +15,7 @@ mod timer_queue;
 
 pub(crate) use identity::{MACHINE, RELEASE, VERSION};
 pub(crate) use kernel::{Kernel, KernelOptions};
+pub(crate) use parameters::{Parameter, Parameters};
 pub(crate) use park::Park;
 pub(crate) use reactor::{HostEvents, Reactor, Watch};
 pub(crate) use run_queue::RunQueue;

@@ -9,8 +9,8 @@ use crate::error::Errno;
 use crate::event::{Events, WaitQueue};
 use crate::prelude::errno;
 
-/// The most connections that wait (`/proc/sys/net/core/somaxconn`).
-pub(super) const MAX_CONNECTIONS: usize = 4096;
+/// The most connections that wait, whatever `/proc/sys/net/core/somaxconn` says.
+pub(super) const MAX_CONNECTIONS: usize = 65536;
 
 /// Connections of a listening socket that wait to be accepted: sockets of type `S`.
 #[derive(Debug)]

@@ -10,11 +10,6 @@ use crate::prelude::*;
 use crate::syscall::SyscallState;
 use crate::task::Capabilities;
 
-/// How many queues there can be (`MSGMNI`), how long a message (`MSGMAX`), how many bytes in a queue (`MSGMNB`).
-const MAX_QUEUES: usize = 32000;
-const MAX_MESSAGE: usize = 8192;
-const QUEUE_BYTES: u64 = 16384;
-
 const IPC_NOWAIT: u32 = 0o4000;
 const MSG_NOERROR: u32 = 0o10000;
 const MSG_EXCEPT: u32 = 0o20000;
@@ -79,13 +74,14 @@ pub(super) fn sys_msgget(cx: &mut SyscallCx<'_>, key: Int, flags: Int) -> Syscal
     let flags = flags.cast_unsigned();
     let credentials = cx.credentials();
     let time = now(cx);
-    let get = Get { key, flags, credentials: &credentials, limit: MAX_QUEUES };
+    let parameters = &cx.kernel().parameters;
+    let get = Get { key, flags, credentials: &credentials, limit: parameters.message_queues.size() };
     let mut queues = cx.kernel().ipc.message_queues.lock();
     match queues.find(&get)? {
         Found::Existing(id) => Ok(id.into()),
         Found::Nothing => {
             let permission = IpcPermission::new(key, flags, &credentials);
-            Ok(queues.add(MessageQueue::new(permission, QUEUE_BYTES, time)).into())
+            Ok(queues.add(MessageQueue::new(permission, parameters.message_queue_bytes.get(), time)).into())
         }
     }
 }
@@ -98,7 +94,7 @@ pub(super) fn sys_msgsnd(
     len: Size,
     flags: Int,
 ) -> SyscallResult {
-    if len > MAX_MESSAGE || id < 0 {
+    if len > cx.kernel().parameters.message_bytes.size() || id < 0 {
         return Err(fail(errno::EINVAL, "`msgsz` is too large"));
     }
     let kind = cx.memory().read::<i64>(buffer)?;
@@ -225,7 +221,9 @@ pub(super) fn sys_msgctl(
             let mut queues = cx.kernel().ipc.message_queues.lock();
             let queue = queues.get_mut(id)?;
             queue.data.permission.check_owner(&credentials)?;
-            if limit_bytes > QUEUE_BYTES && !credentials.has(Capabilities::SYS_RESOURCE) {
+            if limit_bytes > cx.kernel().parameters.message_queue_bytes.get()
+                && !credentials.has(Capabilities::SYS_RESOURCE)
+            {
                 return Err(fail(errno::EPERM, "`msg_qbytes` is above the limit"));
             }
             new.apply(&mut queue.data.permission);
@@ -250,8 +248,12 @@ pub(super) fn sys_msgctl(
 fn info(cx: &SyscallCx<'_>, command: u32, buffer: Address) -> SyscallResult {
     let int = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
     let mut raw = RawInfo::new_zeroed();
-    (raw.max, raw.queue_bytes, raw.queues) =
-        (int(MAX_MESSAGE as u64), int(QUEUE_BYTES), int(MAX_QUEUES as u64));
+    let limits = &cx.kernel().parameters;
+    (raw.max, raw.queue_bytes, raw.queues) = (
+        int(limits.message_bytes.get()),
+        int(limits.message_queue_bytes.get()),
+        int(limits.message_queues.get()),
+    );
     let highest = {
         let queues = cx.kernel().ipc.message_queues.lock();
         if command == MSG_INFO {

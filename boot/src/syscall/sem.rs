@@ -9,15 +9,12 @@ use crate::event::Events;
 use crate::ipc::{
     Found, Get, IpcAccess, IpcPermission, MAX_VALUE, Operated, Operator, SemaphoreOp, SemaphoreSet, WaitFor,
 };
+use crate::kernel::Parameter;
 use crate::prelude::*;
 use crate::time;
 
-/// How many semaphores there can be in all (`SEMMNS`): less than in Linux, since the kernel's own memory holds them.
+/// How many semaphores there can be in all, whatever `SEMMNS` says: the kernel's own memory holds them.
 const MAX_ALL: usize = 1_000_000;
-/// How many sets there can be (`SEMMNI`), how many semaphores in one (`SEMMSL`), and operations in a call (`SEMOPM`).
-const MAX_SETS: usize = 32000;
-const MAX_SEMAPHORES: usize = 32000;
-const MAX_OPERATIONS: usize = 500;
 
 const SEM_UNDO: u16 = 0x1000;
 const IPC_NOWAIT: u16 = 0o4000;
@@ -72,12 +69,13 @@ impl RawSet {
 
 /// Handles `semget(key, nsems, semflg)`.
 pub(super) fn sys_semget(cx: &mut SyscallCx<'_>, key: Int, count: Int, flags: Int) -> SyscallResult {
-    let count = usize::try_from(count).ok().filter(|count| *count <= MAX_SEMAPHORES);
+    let [of_a_set, of_all, _, sets] = cx.kernel().parameters.semaphores.each_ref().map(Parameter::size);
+    let count = usize::try_from(count).ok().filter(|count| *count <= of_a_set);
     let count = count.ok_or(fail(errno::EINVAL, "`nsems` is negative or too large"))?;
     let flags = flags.cast_unsigned();
     let credentials = cx.credentials();
     let time = now(cx);
-    let get = Get { key, flags, credentials: &credentials, limit: MAX_SETS };
+    let get = Get { key, flags, credentials: &credentials, limit: sets };
     let mut semaphores = cx.kernel().ipc.semaphores.lock();
     match semaphores.sets.find(&get)? {
         Found::Existing(id) => {
@@ -89,7 +87,7 @@ pub(super) fn sys_semget(cx: &mut SyscallCx<'_>, key: Int, count: Int, flags: In
         Found::Nothing if count == 0 => Err(fail(errno::EINVAL, "`nsems` is zero")),
         Found::Nothing => {
             let all: usize = semaphores.sets.iter().map(|set| set.data.semaphores.len()).sum();
-            if all + count > MAX_ALL {
+            if all + count > of_all.min(MAX_ALL) {
                 return Err(fail(errno::ENOSPC, "there are too many semaphores"));
             }
             let permission = IpcPermission::new(key, flags, &credentials);
@@ -165,7 +163,7 @@ fn read_ops(cx: &SyscallCx<'_>, ops: Address, count: usize) -> Result<Vec<Semaph
     if count == 0 {
         return Err(fail(errno::EINVAL, "there is no operation"));
     }
-    if count > MAX_OPERATIONS {
+    if count > cx.kernel().parameters.semaphores[2].size() {
         return Err(fail(errno::E2BIG, "there are too many operations"));
     }
     let raw = cx.memory().read_array::<RawOp>(ops, count)?;
@@ -304,19 +302,10 @@ fn info(cx: &SyscallCx<'_>, command: u32, buffer: Address) -> SyscallResult {
     };
     let int = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let (used, exit_max) = if command == SEM_INFO { (int(sets), int(count)) } else { (20, MAX_VALUE) };
-    let all = int(MAX_ALL);
-    let info = [
-        all,
-        int(MAX_SETS),
-        all,
-        all,
-        int(MAX_SEMAPHORES),
-        int(MAX_OPERATIONS),
-        int(MAX_OPERATIONS),
-        used,
-        MAX_VALUE,
-        exit_max,
-    ];
+    let [of_a_set, of_all, operations, max_sets] =
+        cx.kernel().parameters.semaphores.each_ref().map(|parameter| int(parameter.size()));
+    let all = of_all.min(int(MAX_ALL));
+    let info = [all, max_sets, all, all, of_a_set, operations, operations, used, MAX_VALUE, exit_max];
     cx.memory().write(buffer, &info)?;
     Ok(highest.into())
 }

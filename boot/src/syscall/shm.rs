@@ -10,10 +10,6 @@ use crate::mm::{self, MemoryObject, ObjectOwner, PAGE_BYTES, Placement, Vma, Vma
 use crate::prelude::*;
 use crate::task::Capabilities;
 
-/// How many segments there can be (`SHMMNI`), and how large one can be (`SHMMAX`).
-const MAX_SEGMENTS: usize = 4096;
-const MAX_BYTES: u64 = u64::MAX - (1 << 24);
-
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
 const SHM_REMAP: u32 = 0o40000;
@@ -77,7 +73,8 @@ impl RawSegment {
 pub(super) fn sys_shmget(cx: &mut SyscallCx<'_>, key: Int, size: Size, flags: Int) -> SyscallResult {
     let (size, flags) = (size as u64, flags.cast_unsigned());
     let credentials = cx.credentials();
-    let get = Get { key, flags, credentials: &credentials, limit: MAX_SEGMENTS };
+    let parameters = &cx.kernel().parameters;
+    let get = Get { key, flags, credentials: &credentials, limit: parameters.shared_memory_segments.size() };
     let mut segments = cx.kernel().ipc.shared_memory.lock();
     segments.retain(|segment| !segment.is_gone());
     match segments.find(&get)? {
@@ -88,10 +85,14 @@ pub(super) fn sys_shmget(cx: &mut SyscallCx<'_>, key: Int, size: Size, flags: In
             Ok(id.into())
         }
         Found::Nothing => {
-            if size == 0 || size > MAX_BYTES {
+            if size == 0 || size > parameters.shared_memory_bytes.get() {
                 return Err(fail(errno::EINVAL, "`size` is zero or too large"));
             }
             let pages = mm::page_up(size).ok_or(fail(errno::EINVAL, "`size` is too large"))?;
+            let used = segments.iter().map(|segment| segment.data.size.div_ceil(PAGE_BYTES)).sum::<u64>();
+            if used.saturating_add(pages / PAGE_BYTES) > parameters.shared_memory_pages.get() {
+                return Err(fail(errno::ENOSPC, "there is too much shared memory"));
+            }
             let memory = MemoryObject::with_len(pages, ObjectOwner::SystemV(key))?;
             let data = SegmentData {
                 permission: IpcPermission::new(key, flags, &credentials),
@@ -237,7 +238,10 @@ pub(super) fn sys_shmctl(
         IPC_INFO => {
             let highest = segments.highest_place();
             drop(segments);
-            let limits = [MAX_BYTES, 1, MAX_SEGMENTS as u64, MAX_SEGMENTS as u64, MAX_BYTES, 0, 0, 0, 0];
+            let parameters = &cx.kernel().parameters;
+            let (bytes, count) =
+                (parameters.shared_memory_bytes.get(), parameters.shared_memory_segments.get());
+            let limits = [bytes, 1, count, count, parameters.shared_memory_pages.get(), 0, 0, 0, 0];
             cx.memory().write(buffer, &limits)?;
             Ok(highest.into())
         }

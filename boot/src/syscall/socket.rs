@@ -77,6 +77,9 @@ pub(super) fn sys_bind(cx: &mut SyscallCx<'_>, fd: Fd, address: Address, len: In
 /// Handles `listen(sockfd, backlog)`.
 pub(super) fn sys_listen(cx: &mut SyscallCx<'_>, fd: Fd, backlog: Int) -> SyscallResult {
     let file = cx.file(fd)?;
+    // A negative number is a large one.
+    let most = i32::try_from(cx.kernel().parameters.backlog.get()).unwrap_or(i32::MAX);
+    let backlog = if backlog < 0 { most } else { backlog.min(most) };
     Arc::clone(SocketFile::of(&file)?).listen(cx, backlog)?;
     Ok(().into())
 }

@@ -149,7 +149,7 @@ syscall_table! {
     132 utime(path: PathPtr, times: Address) = super::attributes::sys_utime, Full, "";
     133 mknod(path: PathPtr, mode: UInt, dev: UInt) = super::names::sys_mknod, Full, "";
     134 uselib, "";
-    135 personality(persona: UInt) = super::system::sys_personality, Partial, "only `ADDR_NO_RANDOMIZE` has an effect";
+    135 personality(persona: UInt) = super::system::sys_personality, Partial, "only `ADDR_NO_RANDOMIZE` and `PER_LINUX32` have an effect";
     136 ustat, "";
     137 statfs(path: PathPtr, buf: Address) = super::stat::sys_statfs, Full, "";
     138 fstatfs(fd: Fd, buf: Address) = super::stat::sys_fstatfs, Full, "";

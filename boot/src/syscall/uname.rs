@@ -14,12 +14,19 @@ struct Utsname {
     fields: [[u8; 65]; 6],
 }
 
+/// The part of a personality that is the execution domain.
+const PERSONALITY: u32 = 0xff;
+const PER_LINUX32: u32 = 8;
+
 /// Handles `uname(buf)`.
 pub(super) fn sys_uname(cx: &mut SyscallCx<'_>, buf: Address) -> SyscallResult {
     let names = cx.task.uts().names();
+    // `PER_LINUX32`: 32-bit programs are to be built and run.
+    let is_32_bit = cx.task.attributes.lock().personality & PERSONALITY == PER_LINUX32;
+    let machine = if is_32_bit { "i686" } else { MACHINE };
     let mut utsname = Utsname { fields: [[0; 65]; 6] };
     let values =
-        [b"Linux", &*names.host, RELEASE.as_bytes(), VERSION.as_bytes(), MACHINE.as_bytes(), &*names.domain];
+        [b"Linux", &*names.host, RELEASE.as_bytes(), VERSION.as_bytes(), machine.as_bytes(), &*names.domain];
     for (field, value) in utsname.fields.iter_mut().zip(values) {
         // All values are shorter than a field.
         for (to, from) in field.iter_mut().zip(value) {

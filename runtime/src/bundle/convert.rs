@@ -10,7 +10,7 @@ use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType,
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use tracing::warn;
 
-use super::{Bundle, BundleError, mounts, process, seccomp};
+use super::{Bundle, BundleError, attributes, mounts, process, seccomp, unsupported};
 use crate::launch::Bind;
 
 /// What a sandbox is started with.
@@ -30,7 +30,9 @@ pub struct Prepared {
 pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleError> {
     let spec = &bundle.spec;
     let process = spec.process().as_ref().ok_or_else(|| BundleError::field("process", "is missing"))?;
-    let process = process::convert(process, "process")?;
+    unsupported::check(spec)?;
+    let mut process = process::convert(process, "process")?;
+    process.personality = attributes::personality(spec.linux().as_ref())?;
     let readonly = spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false);
     let rootfs = rootfs_path(bundle)?;
     let overlay = if readonly && !has_mount_points(&rootfs, spec) {

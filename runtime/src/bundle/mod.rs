@@ -2,6 +2,7 @@
 //!
 //! Source of behaviour: the OCI runtime specification, `config.md` and `config-linux.md`.
 
+mod attributes;
 mod convert;
 mod error;
 mod load;
@@ -9,6 +10,7 @@ mod mounts;
 mod options;
 mod process;
 mod seccomp;
+mod unsupported;
 
 pub use convert::{Prepared, prepare};
 pub use error::BundleError;

@@ -7,7 +7,7 @@ use cloister_proto::ByteString;
 use cloister_proto::container::{Capabilities, ProcessSpec, Rlimit, User};
 use oci_spec::runtime::{Capabilities as Names, PosixRlimit, Process};
 
-use super::BundleError;
+use super::{BundleError, attributes, unsupported};
 
 /// Checks a process and reduces it to what the kernel is given. `field` is what errors call it.
 ///
@@ -26,6 +26,7 @@ pub fn convert(process: &Process, field: &str) -> Result<ProcessSpec, BundleErro
     if cwd.components().any(|part| part == Component::ParentDir) {
         return Err(BundleError::field(format!("{field}.cwd"), format!("{cwd:?} must not contain \"..\"")));
     }
+    unsupported::warn_of_labels(process, field);
     let user = process.user();
     let rlimits =
         process.rlimits().iter().flatten().map(|limit| rlimit(limit, field)).collect::<Result<_, _>>()?;
@@ -53,6 +54,9 @@ pub fn convert(process: &Process, field: &str) -> Result<ProcessSpec, BundleErro
         rlimits,
         terminal: process.terminal().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
+        personality: 0,
+        scheduling: attributes::scheduling(process.scheduler().as_ref(), field)?,
+        io_priority: attributes::io_priority(process.io_priority().as_ref(), field)?,
         preserved: 0,
     })
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use cloister_runtime::container::start_with;
 use cloister_runtime::foreground::Foreground;
-use cloister_runtime::hooks::{self, Point};
+use cloister_runtime::hooks;
 use cloister_runtime::state::{ContainerId, OciState, Status};
-use tracing::warn;
 
 use super::Context;
 use super::create::BundleArgs;
@@ -43,7 +42,11 @@ impl Run {
             Some(_) => Some(created.sandbox.watch(&self.id)?),
             None => None,
         };
-        start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref())?;
+        let started = start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref());
+        if let Err(error) = started {
+            created.destroy(&self.id);
+            return Err(error.into());
+        }
         let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
             created.release()?;
             return Ok(ExitCode::SUCCESS);
@@ -51,10 +54,8 @@ impl Run {
         let status = created.sandbox.wait(&foreground, &self.id, ticket)?;
         let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
         created.end(Duration::from_secs(2), self.keep);
-        if !self.keep
-            && let Err(error) = hooks::run(hooks.as_ref(), Point::Poststop, &stopped)
-        {
-            warn!("{error}");
+        if !self.keep {
+            hooks::run_poststop(hooks.as_ref(), &stopped);
         }
         Ok(status.code().into())
     }

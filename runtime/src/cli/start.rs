@@ -18,7 +18,7 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        start(&context.store()?.open(&self.id)?)?;
+        start(context.store()?.open(&self.id)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

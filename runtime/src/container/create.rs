@@ -96,6 +96,14 @@ impl Created {
         self.sandbox.finish(patience);
     }
 
+    /// Ends and removes the container, which cannot be created or started, and runs its `poststop` hooks.
+    pub fn destroy(self, id: &ContainerId) {
+        let hooks = self.hooks().cloned();
+        let state = OciState::new(id, &self.record, Status::Stopped);
+        drop(self);
+        hooks::run_poststop(hooks.as_ref(), &state);
+    }
+
     /// Lets the container live on after this value and this process.
     ///
     /// # Errors
@@ -149,8 +157,10 @@ pub fn create(
     };
     let created = Created { sandbox, record, spec: bundle.spec, folder };
     let state = OciState::new(id, &created.record, Status::Creating);
-    for point in [Point::Prestart, Point::CreateRuntime, Point::CreateContainer] {
-        hooks::run(created.hooks(), point, &state)?;
+    let mut points = [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].into_iter();
+    if let Err(error) = points.try_for_each(|point| hooks::run(created.hooks(), point, &state)) {
+        created.destroy(id);
+        return Err(error.into());
     }
     created.entry().write_config(&created.spec)?;
     created.entry().write_record(&created.record)?;

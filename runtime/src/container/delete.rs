@@ -6,10 +6,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Signal, pidfd_send_signal};
-use tracing::warn;
 
 use super::{ContainerError, status};
-use crate::hooks::{self, Point};
+use crate::hooks;
 use crate::state::{Entry, OciState, ProcessIdentity, StateError, Status};
 
 /// How long the kernel of the host may take to end what was killed.
@@ -42,9 +41,7 @@ pub fn delete(entry: Entry, force: bool) -> Result<(), ContainerError> {
     let hooks = entry.config().ok().and_then(|config| config.hooks().clone());
     let state = OciState::new(entry.id(), &record, Status::Stopped);
     entry.remove()?;
-    if let Err(error) = hooks::run(hooks.as_ref(), Point::Poststop, &state) {
-        warn!("{error}");
-    }
+    hooks::run_poststop(hooks.as_ref(), &state);
     Ok(())
 }
 

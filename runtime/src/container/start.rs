@@ -4,7 +4,7 @@ use cloister_proto::control::{Client, StartContainer};
 use oci_spec::runtime::Hooks;
 use tracing::warn;
 
-use super::{ContainerError, connect, status};
+use super::{ContainerError, connect, delete, status};
 use crate::hooks::{self, Point};
 use crate::state::{ContainerId, Entry, OciState, Record, StateError, Status};
 
@@ -12,25 +12,32 @@ use crate::state::{ContainerId, Entry, OciState, Record, StateError, Status};
 ///
 /// # Errors
 ///
-/// It was started before, a `startContainer` hook fails, or the program cannot be executed.
-pub fn start(entry: &Entry) -> Result<(), ContainerError> {
+/// It was started before, or the program cannot be executed. A hook fails: then the container is deleted.
+pub fn start(entry: Entry) -> Result<(), ContainerError> {
     let record = entry.record()?;
-    let status = status(entry, &record)?;
+    let status = status(&entry, &record)?;
     if status != Status::Created {
         return Err(StateError::WrongStatus { id: entry.id().clone(), action: "start", status }.into());
     }
     let config = entry.config()?;
-    let mut client = connect(entry, "start")?;
-    start_with(&mut client, entry.id(), &record, config.hooks().as_ref())
+    let mut client = connect(&entry, "start")?;
+    let started = start_with(&mut client, entry.id(), &record, config.hooks().as_ref());
+    if let Err(error @ ContainerError::Hook(_)) = started {
+        drop(client);
+        // The hook's failure is what the caller should see.
+        if let Err(error) = delete(entry, true) {
+            warn!("{error}");
+        }
+        return Err(error);
+    }
+    started
 }
 
 /// Starts a created container over a connection, with its hooks.
 ///
-/// A failing `poststart` hook is only warned of, as the specification says.
-///
 /// # Errors
 ///
-/// A `startContainer` hook fails, or the program cannot be executed.
+/// A hook fails, or the program cannot be executed: the caller ends the container, as the specification says.
 pub fn start_with(
     client: &mut Client,
     id: &ContainerId,
@@ -43,8 +50,5 @@ pub fn start_with(
         id: id.clone(),
         source,
     })?;
-    if let Err(error) = hooks::run(hooks, Point::Poststart, &OciState::new(id, record, Status::Running)) {
-        warn!("{error}");
-    }
-    Ok(())
+    Ok(hooks::run(hooks, Point::Poststart, &OciState::new(id, record, Status::Running))?)
 }

@@ -133,6 +133,10 @@ impl Kernel {
                 self.end_if_due();
                 Done.into()
             }
+            Request::Keep(_) => {
+                rustix::process::set_parent_process_death_signal(None).unwrap();
+                Done.into()
+            }
             Request::Wait(_) => {
                 self.waiting.push(waiter);
                 self.end_if_due();

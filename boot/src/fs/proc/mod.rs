@@ -15,6 +15,7 @@ mod uptime;
 mod vmstat;
 
 pub(crate) use pid::command_line;
+pub(crate) use sys::set as set_parameter;
 
 use std::sync::Arc;
 

@@ -47,7 +47,7 @@ impl Root {
         for (inode, (name, make)) in (0x100..).zip(files) {
             fixed.add(name, inode, 0o444, KernelText::content(kernel, make));
         }
-        fixed.add("sys", 0x200, 0o555, sys::directory(kernel));
+        fixed.add("sys", 0x200, 0o555, sys::directory());
         let link = |target| Content::Link(Arc::new(OwnLink { target }));
         fixed.add("mounts", 0x201, 0o777, link(|_| "self/mounts".to_owned()));
         fixed.add("net", 0x202, 0o777, link(|_| "self/net".to_owned()));

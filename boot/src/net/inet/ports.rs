@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use cloister_sync::{Lock, class};
@@ -13,11 +14,8 @@ use crate::net::SocketOptions;
 use crate::net::options::Switches;
 use crate::prelude::errno;
 
-/// The ports that are given to sockets that ask for none (`/proc/sys/net/ipv4/ip_local_port_range`).
-const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
-
-/// Ports below this are for those with `CAP_NET_BIND_SERVICE`.
-pub(super) const FIRST_UNPRIVILEGED: u16 = 1024;
+/// The default of the ports that are given to sockets that ask for none (`/proc/sys/net/ipv4/ip_local_port_range`).
+const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 /// The ports of one protocol, and which sockets of type `S` have them.
 #[derive(Debug)]
@@ -30,6 +28,7 @@ struct Table<S> {
     by_port: BTreeMap<u16, Vec<Entry<S>>>,
     next_id: u64,
     next_ephemeral: u16,
+    ephemeral: RangeInclusive<u16>,
 }
 
 #[derive(Debug)]
@@ -61,12 +60,29 @@ pub(super) struct Binding<S> {
 
 impl<S> Default for Ports<S> {
     fn default() -> Self {
-        let table = Table { by_port: BTreeMap::new(), next_id: 0, next_ephemeral: *EPHEMERAL.start() };
+        let table = Table {
+            by_port: BTreeMap::new(),
+            next_id: 0,
+            next_ephemeral: *EPHEMERAL.start(),
+            ephemeral: EPHEMERAL,
+        };
         Self { table: Lock::new(table) }
     }
 }
 
 impl<S> Ports<S> {
+    /// Returns the ports that are given to sockets that ask for none.
+    pub(crate) fn ephemeral(&self) -> RangeInclusive<u16> {
+        self.table.lock().ephemeral.clone()
+    }
+
+    /// Sets the ports that are given to sockets that ask for none.
+    pub(crate) fn set_ephemeral(&self, ports: RangeInclusive<u16>) {
+        let mut table = self.table.lock();
+        table.next_ephemeral = *ports.start();
+        table.ephemeral = ports;
+    }
+
     /// Gives `socket` the port of `address`, or one that nobody has if that is 0.
     ///
     /// # Errors
@@ -191,10 +207,9 @@ impl<S> Table<S> {
     /// Returns a port that nobody has.
     fn ephemeral(&mut self) -> Option<u16> {
         let next = self.next_ephemeral;
-        let found = (next..=*EPHEMERAL.end())
-            .chain(*EPHEMERAL.start()..next)
-            .find(|port| !self.by_port.contains_key(port))?;
-        self.next_ephemeral = if found == *EPHEMERAL.end() { *EPHEMERAL.start() } else { found + 1 };
+        let (first, last) = (*self.ephemeral.start(), *self.ephemeral.end());
+        let found = (next..=last).chain(first..next).find(|port| !self.by_port.contains_key(port))?;
+        self.next_ephemeral = if found == last { first } else { found + 1 };
         Some(found)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::endpoint::{self, Version};
 use super::options::InetOptions;
-use super::ports::{Binding, FIRST_UNPRIVILEGED, Ports};
+use super::ports::{Binding, Ports};
 use super::protocol;
 use crate::context::{Because, SyscallCx};
 use crate::error::{Errno, Fail, Restart, fail};
@@ -385,7 +385,7 @@ impl Socket for TcpSocket {
 /// Checks that the caller may bind a socket to `address`.
 pub(super) fn check_bind(cx: &SyscallCx<'_>, address: SocketAddr) -> Result<(), Fail> {
     endpoint::check_own(address.ip())?;
-    let is_privileged = (1..FIRST_UNPRIVILEGED).contains(&address.port());
+    let is_privileged = (1..cx.kernel().parameters.unprivileged_ports.port()).contains(&address.port());
     if is_privileged && !cx.credentials().has(Capabilities::NET_BIND_SERVICE) {
         return Err(fail(errno::EACCES, "the port is privileged"));
     }

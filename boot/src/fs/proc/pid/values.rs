@@ -56,8 +56,8 @@ pub(super) fn set_oom_score_adj(subject: &Subject, writer: &Task, value: &[u8]) 
 
 /// `personality`.
 pub(super) fn personality(subject: &Subject, reader: &Task) -> Result<Vec<u8>, Errno> {
-    subject.task_for(reader)?;
-    Ok(b"00000000\n".to_vec())
+    let personality = subject.task_for(reader)?.attributes.lock().personality;
+    Ok(format!("{personality:08x}\n").into_bytes())
 }
 
 /// `setgroups`.
