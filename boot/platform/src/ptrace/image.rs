@@ -46,8 +46,9 @@ std::arch::global_asm!(
     "   jnz 4f",
     "   int3",
     // Takes a descriptor from the socket, which is descriptor 0, as descriptor 1, the lowest free one; maps it at
-    // r12, length r13, protection r14, flags r15, offset rbx; closes it. rsi points to the scratch page, where the
-    // msghdr is built. Returns in rax what mmap(2) did, or EIO if it got no descriptor.
+    // r12, length r13, protection r14, flags r15, offset r9; closes it; gives the advice rbx about the mapping, if it is
+    // not 0. rsi points to the scratch page, where the msghdr is built. Returns in rax what mmap(2) did, or the error of
+    // madvise(2), or EIO if it got no descriptor.
     "cloister_stub_map_file:",
     "   xor eax, eax",
     "   mov [rsi], rax",      // msg_name
@@ -72,7 +73,6 @@ std::arch::global_asm!(
     "   mov rdx, r14",
     "   mov r10, r15",
     "   mov r8d, 1",
-    "   mov r9, rbx",
     "   mov eax, 9",
     "   syscall",
     "   mov r12, rax",
@@ -80,7 +80,16 @@ std::arch::global_asm!(
     "   mov eax, 3",
     "   syscall",
     "   mov rax, r12",
-    "   cmp rbp, 1",
+    "   cmp rax, -4095",
+    "   jae 2f",
+    "   test ebx, ebx",
+    "   jz 2f",
+    "   mov rdi, r12",
+    "   mov rsi, r13",
+    "   mov edx, ebx",
+    "   mov eax, 28", // madvise
+    "   syscall",
+    "2: cmp rbp, 1",
     "   je 2f",
     "   mov rax, -5",
     "2: test rsp, rsp",

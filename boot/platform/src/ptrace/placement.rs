@@ -93,6 +93,14 @@ impl Placement {
         }
     }
 
+    /// Sends `pid` to any processor but home.
+    pub(crate) fn send_away(&self, pid: Pid) {
+        if let Some((mut elsewhere, home)) = self.settled {
+            elsewhere.unset(home);
+            let _ = rustix::thread::sched_setaffinity(Some(pid), &elsewhere);
+        }
+    }
+
     /// Returns the placement of threads that belong together, but not here, where the calling thread looks for their
     /// traps without a pause.
     pub(crate) fn apart(&self) -> Self {

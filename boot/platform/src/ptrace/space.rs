@@ -87,7 +87,6 @@ impl Space {
 
     /// Makes a copy.
     pub(crate) fn copy(&self) -> Result<Self, Errno> {
-        self.window().close(self);
         let helper = self.tracer.clone_helper(self.helper, CLONE_COPY_FLAGS)?;
         self.tracer.tables().add_helper(helper, self.helper);
         let call_sites = Lock::new(self.call_sites().copy());
@@ -120,11 +119,28 @@ impl Space {
         file: BorrowedFd<'_>,
         offset: u64,
     ) -> Result<(), Errno> {
-        let flags = u64::from((libc::MAP_FIXED | flags).cast_unsigned());
-        let length = range.end - range.start;
-        let arguments = [range.start, length, u64::from(protection.bits()), flags, offset];
-        self.tracer.map_file(self.helper, file, arguments).map(drop)
+        let arguments = map_arguments(range, protection, flags, offset);
+        self.tracer.map_file(self.helper, file, arguments, 0).map(drop)
     }
+
+    /// Has the helper share a file at `range`, as [`Space::map_file`], which copies of the address space will not have. It
+    /// may be mapped if this fails.
+    pub(crate) fn map_file_here(
+        &self,
+        range: &Range<u64>,
+        protection: Protection,
+        file: BorrowedFd<'_>,
+        offset: u64,
+    ) -> Result<(), Errno> {
+        let arguments = map_arguments(range, protection, libc::MAP_SHARED, offset);
+        self.tracer.map_file(self.helper, file, arguments, libc::MADV_DONTFORK).map(drop)
+    }
+}
+
+/// Returns the arguments of `mmap(2)` without the descriptor.
+fn map_arguments(range: &Range<u64>, protection: Protection, flags: i32, offset: u64) -> [u64; 5] {
+    let flags = u64::from((libc::MAP_FIXED | flags).cast_unsigned());
+    [range.start, range.end - range.start, u64::from(protection.bits()), flags, offset]
 }
 
 /// Returns the length of `range`, if it is one of whole pages of the guest's: this is what keeps the platform's own

@@ -162,6 +162,8 @@ impl Tables {
         if self.helpers.remove(&helper).is_some() {
             self.kill_resting(helper);
             self.dying.insert(helper);
+            // What it leaves is much for the host to take down, while the kernel's thread has other things to do.
+            self.placement.send_away(helper);
             kill(helper);
         }
     }

@@ -222,18 +222,21 @@ impl Tracer {
         result_of(self.run_routine(helper, self.layout.call, &registers)?)
     }
 
-    /// Has a helper map a file; `arguments` are those of `mmap(2)` without the descriptor.
+    /// Has a helper map a file, and give an advice about the mapping (`madvise(2)`) if that is not 0; `arguments` are those
+    /// of `mmap(2)` without the descriptor. If only the advice fails the file is mapped.
     pub(crate) fn map_file(
         &self,
         helper: Pid,
         file: BorrowedFd<'_>,
         arguments: [u64; 5],
+        advice: i32,
     ) -> Result<u64, Errno> {
         if !self.is_home() {
             return Err(errno::EDEADLK);
         }
-        let [r12, r13, r14, r15, rbx] = arguments;
-        let registers = Registers { rsi: self.layout.scratch, r12, r13, r14, r15, rbx, ..helper_registers() };
+        let ([r12, r13, r14, r15, r9], rbx) = (arguments, u64::from(advice.cast_unsigned()));
+        let rsi = self.layout.scratch;
+        let registers = Registers { rsi, r12, r13, r14, r15, r9, rbx, ..helper_registers() };
         let server = self.server(helper);
         start::send_descriptor(self.sender.as_fd(), file)?;
         self.run_as(server, helper, self.layout.map_file, &registers).and_then(result_of).inspect_err(|_| {

@@ -98,10 +98,8 @@ impl Commands {
         let (protection, flags) = (u64::from(Protection::READ.bits()), libc::MAP_SHARED | libc::MAP_FIXED);
         let arguments =
             [page, length, protection, u64::from(flags.cast_unsigned()), self.slots.commands_offset(slot)];
-        tracer.map_file(helper, self.slots.file(), arguments)?;
         // A copy of the address space must not have it.
-        let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
-        tracer.call(helper, libc::SYS_madvise, [page, length, advice, 0, 0, 0]).map(drop)
+        tracer.map_file(helper, self.slots.file(), arguments, libc::MADV_DONTFORK).map(drop)
     }
 
     /// Has a stopped helper look at the page that belongs to a slot.

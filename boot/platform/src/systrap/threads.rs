@@ -602,18 +602,12 @@ impl GuestThreads {
         let start = self.slots.address(slot);
         let range = start..start + slot::BYTES as u64;
         let protection = Protection::READ | Protection::WRITE;
-        let mapped =
-            space.map_file(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot));
-        // A copy of the address space must not have it.
-        let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
-        let advised = mapped.and_then(|()| {
-            space.call(libc::SYS_madvise, [start, slot::BYTES as u64, advice, 0, 0, 0]).map(drop)
-        });
+        let mapped = space.map_file_here(&range, protection, self.slots.file(), Slots::offset(slot));
         // One that can be mapped and neither advised nor unmapped stays its space's, unused.
-        if advised.is_err() && space.call(libc::SYS_munmap, [start, slot::BYTES as u64, 0, 0, 0, 0]).is_ok() {
+        if mapped.is_err() && space.call(libc::SYS_munmap, [start, slot::BYTES as u64, 0, 0, 0, 0]).is_ok() {
             self.tracer.tables().owners.give_back_unmapped(slot, space.helper());
         }
-        advised
+        mapped
     }
 }
 

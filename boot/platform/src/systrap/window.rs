@@ -88,18 +88,20 @@ impl Window {
         self.in_order = 0;
         let start = at / BYTES * BYTES;
         let range = space.window_start()..space.window_start() + BYTES;
-        // In place of the one before. If it fails, there may be neither.
+        // In place of the one before.
         self.open = None;
-        space.map_file(&range, Protection::READ, libc::MAP_SHARED, file, start).ok()?;
+        if space.map_file_here(&range, Protection::READ, file, start).is_err() {
+            unmap(space);
+            return None;
+        }
         self.open = Some((start, Instant::now()));
         Some(())
     }
 
     /// Closes the window.
-    pub(crate) fn close(&mut self, space: &Space) {
+    fn close(&mut self, space: &Space) {
         if self.open.take().is_some() {
-            // The helper fails only if it is dead, and the memory with it.
-            let _ = space.call(libc::SYS_munmap, [space.window_start(), BYTES, 0, 0, 0, 0]);
+            unmap(space);
         }
     }
 
@@ -110,6 +112,11 @@ impl Window {
         }
         self.open.is_some()
     }
+}
+
+fn unmap(space: &Space) {
+    // The helper fails only if it is dead, and the memory with it.
+    let _ = space.call(libc::SYS_munmap, [space.window_start(), BYTES, 0, 0, 0, 0]);
 }
 
 /// When windows are to be looked at that were not used for a while.
