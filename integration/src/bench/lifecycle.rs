@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::rows::{Measure, RowPlan, Step};
@@ -41,17 +44,36 @@ pub(super) fn start(place: Place, session: &Session<'_>, id: &str) -> Result<Dur
 
 /// Ends and removes a container.
 ///
-/// gVisor's own command for it fails on some kernels: what is left then is killed, so that the session can end.
+/// Should a peer be unable to do this, what is left is killed, so that the session can end.
 pub(super) fn delete(place: Place, session: &Session<'_>, id: &str) -> Result<Duration> {
     let all = Process::own().descendants();
-    let done = run(place, session, &["delete", "--force", id]);
-    if done.is_err() && matches!(place, Place::Runsc(_)) {
+    let done = while_reaping(&all, || run(place, session, &["delete", "--force", id]));
+    if done.is_err() && matches!(place, Place::Runsc(_) | Place::Crun) {
         for process in all {
             // A failure means that it has ended.
             let _ = kill(Pid::from_raw(process.0), Signal::SIGKILL);
         }
     }
     done
+}
+
+/// Does the work while those of the processes are waited for that end. Orphans are adopted by this process, and gVisor
+/// takes one that nobody waits for to be alive.
+fn while_reaping<T>(processes: &[Process], work: impl FnOnce() -> T) -> T {
+    let (sender, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_done.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
+                for process in processes {
+                    // It fails for those that are not children of this process.
+                    let _ = waitpid(Pid::from_raw(process.0), Some(WaitPidFlag::WNOHANG));
+                }
+            }
+        });
+        let done = work();
+        drop(sender);
+        done
+    })
 }
 
 /// One sample of each of the rows, by the life of one container.

@@ -32,7 +32,7 @@ pub(super) const PROGRAMS: &[RowPlan] = &[
     ),
     script(
         "git_status",
-        "git init -q .; cp -r /usr/include/linux .; git add .; git status >/dev/null",
+        "git init -q .; cp -r /usr/include .; git add .; git status >/dev/null",
         "git status >/dev/null",
         0.6,
     ),
