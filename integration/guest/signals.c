@@ -427,6 +427,30 @@ TEST(fpu_state_survives_a_handler)
 	CHECK_EQ(mxcsr_out, mxcsr);
 }
 
+static void clear_vectors(int sig)
+{
+	(void)sig;
+	__asm__ volatile("vzeroall" ::: "memory"); /* the processor takes them for unused then */
+}
+
+TEST(wide_vectors_survive_many_handlers)
+{
+	if (!__builtin_cpu_supports("avx"))
+		return;
+	pid_t pid = getpid();
+	for (int i = 0; i < 200; i++) {
+		long in[4] = { i, ~i, i * 3, 1L << 62 }, out[4], ret;
+		/* From the beginning with a handler that leaves them alone, in between with one that does not. */
+		signal(SIGUSR1, i % 3 ? clear_vectors : count);
+		__asm__ volatile("vmovdqu %[in], %%ymm15\n\tmov %[nr], %%eax; syscall\n\tvmovdqu %%ymm15, %[out]\n\tvzeroupper"
+				 : "=a"(ret), [out] "=m"(out)
+				 : [in] "m"(in), [nr] "i"(SYS_kill), "D"(pid), "S"(SIGUSR1)
+				 : "rcx", "r11", "xmm15", "memory");
+		CHECK_EQ(ret, 0);
+		CHECK(memcmp(in, out, sizeof in) == 0);
+	}
+}
+
 TEST(registers_survive_an_asynchronous_handler)
 {
 	signal(SIGALRM, count);

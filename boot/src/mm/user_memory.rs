@@ -55,6 +55,14 @@ impl UserMemory {
         }
     }
 
+    /// Reads the first bytes from `address`, at most `most`: as many as can be read.
+    pub(crate) fn read_most(&self, address: Address, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; most];
+        let count = self.mm.read(address.0, &mut bytes);
+        bytes.truncate(count);
+        bytes
+    }
+
     /// Copies `from` to `address`.
     ///
     /// # Errors

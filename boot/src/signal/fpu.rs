@@ -5,7 +5,6 @@ use cloister_platform::FpuState;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{Fail, fail};
-use crate::mm::UserMemory;
 use crate::prelude::errno;
 use crate::syscall::Address;
 
@@ -40,19 +39,27 @@ pub(super) fn to_frame(state: &FpuState) -> Vec<u8> {
     bytes
 }
 
-/// Returns the state that a frame holds at `address`, in the form of `current`. What it lacks is as at the start of a
+/// Returns the size of `state` in a frame.
+pub(super) fn frame_bytes(state: &FpuState) -> usize {
+    match state.bytes().len() {
+        length @ ..MIN_XSTATE_BYTES => length,
+        length => length + size_of_val(&FP_XSTATE_MAGIC2),
+    }
+}
+
+/// Returns the state that a frame holds at `address`, from where `read` fills bytes, in the form of `current`. What it lacks is as at the start of a
 /// program; whether the processor takes it is for [`Thread::set_fpu`](cloister_platform::Thread::set_fpu) to say.
 ///
 /// # Errors
 ///
 /// `EFAULT` if it can't be read, `EINVAL` for bits of MXCSR that there are not.
 pub(super) fn from_frame(
-    memory: &UserMemory,
+    read: impl Fn(Address, &mut [u8]) -> Result<(), Fail>,
     address: Address,
     current: &FpuState,
 ) -> Result<FpuState, Fail> {
     let mut bytes = vec![0; current.bytes().len().max(LEGACY_BYTES)];
-    memory.read_bytes(address, bytes.get_mut(..LEGACY_BYTES).unwrap_or_default())?;
+    read(address, bytes.get_mut(..LEGACY_BYTES).unwrap_or_default())?;
     let sw_bytes =
         bytes.get(SW_BYTES_AT..LEGACY_BYTES).and_then(|bytes| FpxSwBytes::read_from_bytes(bytes).ok());
     let extended =
@@ -60,7 +67,7 @@ pub(super) fn from_frame(
             Some((sw_bytes, size)) => {
                 let behind = Address(address.0.wrapping_add(LEGACY_BYTES as u64));
                 let mut rest = vec![0; size - LEGACY_BYTES + 4];
-                memory.read_bytes(behind, &mut rest)?;
+                read(behind, &mut rest)?;
                 let magic2 = rest.split_off(size - LEGACY_BYTES);
                 (magic2 == FP_XSTATE_MAGIC2.to_le_bytes()).then_some((sw_bytes.xfeatures, rest))
             }
@@ -142,6 +149,7 @@ mod tests {
         let sw_bytes = FpxSwBytes::read_from_bytes(&bytes[464..512]).unwrap();
         assert_eq!((sw_bytes.magic1, sw_bytes.xfeatures), (FP_XSTATE_MAGIC1, 7));
         assert_eq!((sw_bytes.xstate_size, sw_bytes.extended_size), (832, 836));
+        assert_eq!(bytes.len(), frame_bytes(&host_state()));
         assert_eq!(bytes[832..], FP_XSTATE_MAGIC2.to_le_bytes());
         assert_eq!(extended_size(&sw_bytes, 832), Some(832));
     }

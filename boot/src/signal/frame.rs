@@ -5,7 +5,7 @@ use cloister_abi::signal::{
     RtSigFrame, SigContext, UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS, UContext,
 };
 use cloister_platform::FpuState;
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::action::ActionFlags;
 use super::info::low;
@@ -18,6 +18,8 @@ use crate::syscall::Address;
 /// What a function may use below its stack pointer (System V ABI, 3.2.2).
 const RED_ZONE_BYTES: u64 = 128;
 const FRAME_BYTES: u64 = size_of::<RtSigFrame>() as u64;
+/// From where the handler's `ret` leaves the stack pointer, how far it is to the floating-point state of a frame.
+const TO_FPU_BYTES: usize = size_of::<RtSigFrame>() + 8;
 
 /// Carry, parity, adjust, zero, sign, trap, direction, overflow, resume, alignment check: what guest code may set.
 const USER_EFLAGS: u64 = 0x5_0dd5;
@@ -110,13 +112,28 @@ pub(super) fn push(
 ///
 /// `EFAULT` if it can't be read, `EINVAL` if the processor does not take the state. The caller sends `SIGSEGV`.
 pub(crate) fn pop(cx: &mut SyscallCx<'_>) -> Result<(), Fail> {
-    // The handler's `ret` has taken the first word.
-    let uc: UContext = cx.memory().read(Address(cx.registers().rsp))?;
-    cx.set_mask(SignalSet::mask(uc.sigmask));
+    let memory = cx.memory();
     let thread = cx.task.thread().ok_or(fail(errno::EFAULT, "the thread is gone"))?;
+    let current = thread.fpu()?;
+    // The handler's `ret` has taken the first word. All of a frame of ours is read at once.
+    let start = cx.registers().rsp;
+    let bytes = memory.read_most(Address(start), TO_FPU_BYTES + fpu::frame_bytes(&current));
+    let (uc, _) = UContext::read_from_prefix(&bytes)
+        .map_err(|_| fail(errno::EFAULT, "the frame of the signal handler can't be read"))?;
+    cx.set_mask(SignalSet::mask(uc.sigmask));
     let state = match uc.mcontext.fpstate {
         0 => FpuState::initial(),
-        address => fpu::from_frame(&cx.memory(), Address(address), &thread.fpu()?)?,
+        address => {
+            let read = |address: Address, into: &mut [u8]| {
+                let copied = usize::try_from(address.0.wrapping_sub(start)).ok();
+                match copied.and_then(|at| bytes.get(at..at.checked_add(into.len())?)) {
+                    Some(part) => into.copy_from_slice(part),
+                    None => memory.read_bytes(address, into)?,
+                }
+                Ok(())
+            };
+            fpu::from_frame(read, Address(address), &current)?
+        }
     };
     thread.set_fpu(&state)?;
     restore(cx.registers_mut(), &uc.mcontext);
@@ -208,6 +225,7 @@ mod tests {
             let layout = Layout::new(sp, 836, &AltStack::default(), ActionFlags::empty()).unwrap();
             assert_eq!((layout.frame + 8) % 16, 0);
             assert_eq!(layout.fpu % 64, 0);
+            assert_eq!(layout.fpu, layout.frame + 8 + TO_FPU_BYTES as u64);
             assert!(layout.fpu + 836 <= sp - 128 && layout.frame + FRAME_BYTES <= layout.fpu);
         }
     }

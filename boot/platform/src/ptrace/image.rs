@@ -30,10 +30,12 @@ std::arch::global_asm!(
     ".pushsection .rodata.cloister_stub, \"a\", @progbits",
     ".hidden cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
     ".hidden cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
-    ".hidden cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
+    ".hidden cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_restored",
+    ".hidden cloister_stub_name, cloister_stub_end",
     ".globl cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
     ".globl cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
-    ".globl cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_name, cloister_stub_end",
+    ".globl cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_restored",
+    ".globl cloister_stub_name, cloister_stub_end",
     // The entry point: pause(2) until the platform seizes the process and sets other registers.
     "cloister_stub_start:",
     "2: mov eax, 34",
@@ -265,6 +267,8 @@ std::arch::global_asm!(
     "   jz 7f",
     "   cmp eax, {COPY}",
     "   je 12f",
+    "   cmp eax, {SAVE}",
+    "   je 13f",
     "   cmp eax, {UNFOLD}",
     "   je 8f",
     "   cmp eax, {GIVE_WAY}",
@@ -283,8 +287,9 @@ std::arch::global_asm!(
     "   cmp dword ptr [rbx], {ASLEEP}",
     "   je 6b",
     "   jmp 5b",
-    "7: cmp dword ptr [rbx + {IS_CALL}], 0",
-    "   je 10f",
+    "7: cmp dword ptr [rbx + {IS_CALL}], 1",
+    "   jb 10f",
+    "   ja 14f",
     // Goes on behind a call site.
     "   mov rax, gs:[{SAVED} + 13 * 8]",
     "   mov r10, gs:[{SAVED} + 2 * 8]",
@@ -314,6 +319,12 @@ std::arch::global_asm!(
     "   mov eax, {COPYING}",
     "   mov edx, {TRAPPED}",
     "   lock cmpxchg [rbx], edx", // or the kernel has lost patience
+    "   jmp 3b",
+    // The kernel wants the vector registers, which are the guest's still, of a thread that is at a call site.
+    "13: mov eax, {VECTORS}",
+    "   xor edx, edx",
+    "   xsave64 [rbx + {STATE}]",
+    "   mov dword ptr [rbx], {TRAPPED}",
     "   jmp 3b",
     // The kernel wants all registers of a thread that is at a call site: the breakpoint brings a frame.
     "8: mov dword ptr [rbx], 0",
@@ -352,6 +363,33 @@ std::arch::global_asm!(
     "   mov edx, {TRAPPED}",
     "   lock cmpxchg [rbx], edx",
     "   jmp 3b",
+    // Goes on from a call site with other registers. What a thread runs after this it runs with its new vector registers.
+    "14: cmp dword ptr [rbx + {IS_CALL}], {WITH_REGISTERS}",
+    "   je 15f",
+    "   mov eax, {VECTORS}",
+    "   xor edx, edx",
+    "   xrstor64 [rbx + {STATE}]",
+    "cloister_stub_restored:",
+    "15: mov rsp, gs:[{SAVED_END}]",
+    "   sub rsp, 8",
+    "   popfq",
+    "   mov r8, gs:[{SAVED} + 0 * 8]",
+    "   mov r9, gs:[{SAVED} + 1 * 8]",
+    "   mov r10, gs:[{SAVED} + 2 * 8]",
+    "   mov r11, gs:[{SAVED} + 3 * 8]",
+    "   mov r12, gs:[{SAVED} + 4 * 8]",
+    "   mov r13, gs:[{SAVED} + 5 * 8]",
+    "   mov r14, gs:[{SAVED} + 6 * 8]",
+    "   mov r15, gs:[{SAVED} + 7 * 8]",
+    "   mov rdi, gs:[{SAVED} + 8 * 8]",
+    "   mov rsi, gs:[{SAVED} + 9 * 8]",
+    "   mov rbp, gs:[{SAVED} + 10 * 8]",
+    "   mov rbx, gs:[{SAVED} + 11 * 8]",
+    "   mov rdx, gs:[{SAVED} + 12 * 8]",
+    "   mov rax, gs:[{SAVED} + 13 * 8]",
+    "   mov rcx, gs:[{SAVED} + 14 * 8]",
+    "   mov rsp, gs:[{SAVED} + 15 * 8]",
+    "   jmp qword ptr gs:[{RESUME}]",
     "cloister_stub_name:",
     "   .asciz \"cloister-stub\"",
     "cloister_stub_end:",
@@ -368,6 +406,10 @@ std::arch::global_asm!(
     UNFOLD = const slot::UNFOLD,
     COPY = const slot::COPY,
     COPYING = const slot::COPYING,
+    SAVE = const slot::SAVE,
+    STATE = const slot::STATE,
+    VECTORS = const slot::VECTORS,
+    WITH_REGISTERS = const slot::WITH_REGISTERS,
     COPY_FROM = const slot::COPY_FROM,
     COPY_TO = const slot::COPY_TO,
     COPY_BYTES = const slot::COPY_BYTES,
@@ -407,6 +449,8 @@ unsafe extern "C" {
     static CALL_SAVED: u8;
     #[link_name = "cloister_stub_answer"]
     static ANSWER: u8;
+    #[link_name = "cloister_stub_restored"]
+    static RESTORED: u8;
     #[link_name = "cloister_stub_name"]
     static NAME: u8;
     #[link_name = "cloister_stub_end"]
@@ -447,6 +491,8 @@ pub(crate) struct Layout {
     pub(crate) call_saved: u64,
     /// From where on it waits for the kernel's answer, or goes on with it: up to `name`.
     pub(crate) answer: u64,
+    /// From where on its vector registers are those that the kernel gave it.
+    pub(crate) restored: u64,
     /// The name of a stub process, a C string.
     pub(crate) name: u64,
     /// The `struct sock_fprog` of the helpers' filter.
@@ -480,6 +526,7 @@ impl Layout {
             call_site: at(&raw const CALL_SITE),
             call_saved: at(&raw const CALL_SAVED),
             answer: at(&raw const ANSWER),
+            restored: at(&raw const RESTORED),
             name: at(&raw const NAME),
             filter: at(&raw const END).next_multiple_of(8),
             doorbell: code + 2 * PAGE,

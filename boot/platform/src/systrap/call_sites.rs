@@ -1,8 +1,9 @@
 //! Call sites that are patched, so that a system call there is a jump instead of a signal.
 //!
-//! Compilers and C libraries make nearly all system calls by `mov imm32, %eax; syscall` or by `syscall; cmp imm32, %rax`:
-//! seven bytes and more, in place of which goes a jump of seven bytes, through a pointer in the *call table*. That is a
-//! range of low addresses, which a jump can name in 32 bits from everywhere; in it each patched site has an entry:
+//! Compilers and C libraries make nearly all system calls by `mov imm32, %eax; syscall` or by `syscall; cmp imm32, %rax`,
+//! and `rt_sigreturn(2)` by `mov imm32, %rax; syscall`: seven bytes and more, in place of which goes a jump of seven bytes,
+//! through a pointer in the *call table*. That is a range of low addresses, which a jump can name in 32 bits from
+//! everywhere; in it each patched site has an entry:
 //!
 //! ```text
 //! site:   jmp *entry           entry:  .quad code, after, resume
@@ -24,6 +25,8 @@
 //! * Only private, read-only mappings of files are changed: the host gives the address space its own copy of the page.
 //!   Code that was made at run time is left alone. Programs that read their own text see the jump.
 //! * Nothing is pushed, so the red zone is kept; `rcx` and `r11` are what `syscall` changes too.
+//! * A `syscall` after a `mov` of seven bytes stays, for who jumps there. Unwinders know the frame of a signal handler by
+//!   these two instructions where it has no unwinding information, which the C library's has.
 //! * A thread that is interrupted on the way is taken for one that is still at the site, or made the call already.
 //! * The table is the address space's own memory, which guest code can read and execute. It is no secret, and could be
 //!   anything: guest code that jumps there makes a system call.
@@ -61,10 +64,9 @@ const SITE_BYTES: u64 = size_of::<Site>() as u64;
 const TRAPS: u32 = 8;
 /// How many sites are watched. More are left as they are: a program that has so many makes them at run time.
 const MAX_WATCHED: usize = 4096;
-/// The calls for which the kernel needs all registers of their thread, or that it does not return from: `rt_sigreturn`,
-/// `clone`, `fork`, `vfork`, `execve`, `exit`, `kill`, `rt_sigqueueinfo`, `tkill`, `exit_group`, `tgkill`,
-/// `rt_tgsigqueueinfo`, `execveat`, `clone3`.
-const UNPATCHED: [u32; 14] = [15, 56, 57, 58, 59, 60, 62, 129, 200, 231, 234, 297, 322, 435];
+/// The calls that their thread does not return from, and has to come by a signal for to be another one's: `execve`, `exit`,
+/// `exit_group`, `execveat`.
+const UNPATCHED: [u32; 4] = [59, 60, 231, 322];
 
 /// The call sites of an address space.
 #[derive(Debug, Default)]
@@ -96,6 +98,8 @@ struct Call {
 enum Shape {
     /// `mov $number, %eax; syscall`.
     Number(u32),
+    /// `mov $number, %rax; syscall`, of which the first is replaced.
+    LongNumber(u32),
     /// `syscall; cmp $number, %rax`.
     Compare(u32),
 }
@@ -112,8 +116,12 @@ pub(super) enum At {
 
 impl Call {
     /// Reads the site of a call that goes on at `after`, from the bytes around that.
-    fn of_site(before: [u8; 8], behind: [u8; 6], after: u64) -> Option<Self> {
-        if let [previous, 0xb8, a, b, c, d, 0x0f, 0x05] = before
+    fn of_site(before: [u8; 9], behind: [u8; 6], after: u64) -> Option<Self> {
+        if let [0x48, 0xc7, 0xc0, a, b, c, d, 0x0f, 0x05] = before {
+            let number = u32::from_le_bytes([a, b, c, d]);
+            return Some(Self { start: after - SITE_BYTES - 2, shape: Shape::LongNumber(number) });
+        }
+        if let [_, previous, 0xb8, a, b, c, d, 0x0f, 0x05] = before
             // With a prefix the instruction would be for another register.
             && !matches!(previous, 0x40..=0x4f | 0x66)
         {
@@ -128,6 +136,7 @@ impl Call {
     fn after(self) -> u64 {
         match self.shape {
             Shape::Number(_) => self.start + SITE_BYTES,
+            Shape::LongNumber(_) => self.start + SITE_BYTES + 2,
             Shape::Compare(_) => self.start + 2,
         }
     }
@@ -138,6 +147,10 @@ impl Call {
             Shape::Number(number) => {
                 let [a, b, c, d] = number.to_le_bytes();
                 [0xb8, a, b, c, d, 0x0f, 0x05]
+            }
+            Shape::LongNumber(number) => {
+                let [a, b, c, d] = number.to_le_bytes();
+                [0x48, 0xc7, 0xc0, a, b, c, d]
             }
             Shape::Compare(number) => {
                 let [a, b, c, _] = number.to_le_bytes();
@@ -162,7 +175,8 @@ impl Call {
         let load_entry = [0x41, 0xbb, a, b, c, d];
         put(0, &[&(entry + CODE).to_le_bytes(), &self.after().to_le_bytes()]);
         match self.shape {
-            Shape::Number(number) => {
+            // The number is positive, as the short instruction leaves it too.
+            Shape::Number(number) | Shape::LongNumber(number) => {
                 put(16, &[&self.after().to_le_bytes()]);
                 put(CODE, &[&[0xb8], &number.to_le_bytes(), &load_entry, &jump(CODE + 11, TABLE.start)]);
             }
@@ -229,7 +243,7 @@ impl CallSites {
             (Shape::Compare(_), RESUME) => At::Program(call.after()),
             (Shape::Compare(_), RESUME..) => At::Program(call.start + 8),
             (Shape::Compare(_), _) => At::Call(call.after(), None),
-            (Shape::Number(number), _) => At::Call(call.after(), Some(number)),
+            (Shape::Number(number) | Shape::LongNumber(number), _) => At::Call(call.after(), Some(number)),
         })
     }
 
@@ -284,17 +298,20 @@ pub(super) fn consider(
 
 fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Result<(), Errno> {
     let after = registers.rip;
-    let (mut before, mut behind) = ([0; 8], [0; 6]);
+    let (mut before, mut behind) = ([0; 9], [0; 6]);
     let read = |address: u64, into: &mut [u8]| sys::read_memory(space.helper(), address, into) == into.len();
-    if !read(after.wrapping_sub(8), &mut before) {
+    let [first, rest @ ..] = &mut before;
+    if !read(after.wrapping_sub(8), rest) {
         return Err(errno::EFAULT);
     }
-    // Nothing may follow.
+    // There may be nothing before that, or behind.
+    let _ = read(after.wrapping_sub(9), std::slice::from_mut(first));
     let _ = read(after, &mut behind);
     let call = Call::of_site(before, behind, after).ok_or(errno::ENOEXEC)?;
     let is_it = match call.shape {
         // What the instruction sets must be what the thread came with: then it is the instruction that it looks like.
         Shape::Number(number) => u64::from(number) == registers.orig_rax,
+        Shape::LongNumber(number) => u64::from(number) == registers.orig_rax && number.cast_signed() >= 0,
         Shape::Compare(_) => !is_jumped_to(space, after),
     };
     let is_wanted = !UNPATCHED.iter().any(|number| u64::from(*number) == registers.orig_rax);

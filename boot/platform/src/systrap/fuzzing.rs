@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::slot::{self, BYTES, CONTEXT, FS_BASE, GS_BASE, INFO, STACK, Slots};
+use super::slot::{self, BYTES, CONTEXT, FS_BASE, FpuPlace, GS_BASE, INFO, STACK, Slots};
 use super::threads;
 use crate::ptrace::run::sanitised;
 use crate::{FpuState, Trap};
@@ -56,13 +56,16 @@ impl HostileSlot {
         if let Some((Trap::Exception(exception), _)) = &trap {
             assert!(exception.code > 0, "{exception:?}");
         }
-        let copied = slots.fpu(SLOT, report.frame);
-        if let Ok(state) = &copied {
-            assert!(state.bytes().len() <= BYTES - STACK);
-            let _ = slots.set_fpu(SLOT, report.frame, state);
-        }
-        for state in [FpuState::initial(), FpuState::from_bytes(bytes)] {
-            let _ = slots.set_fpu(SLOT, report.frame, &state);
+        let in_slot = slots.fpu(SLOT, FpuPlace::Slot);
+        let copied = slots.fpu(SLOT, FpuPlace::Frame(report.frame));
+        for place in [FpuPlace::Frame(report.frame), FpuPlace::Slot] {
+            for state in copied.iter().chain(&in_slot) {
+                assert!(state.bytes().len() <= BYTES - STACK);
+                let _ = slots.set_fpu(SLOT, place, state);
+            }
+            for state in [FpuState::initial(), FpuState::from_bytes(bytes)] {
+                let _ = slots.set_fpu(SLOT, place, &state);
+            }
         }
         let registers = trap.map_or(report.registers, |(_, registers)| registers);
         slots.set_registers(SLOT, report.frame, &sanitised(&registers));

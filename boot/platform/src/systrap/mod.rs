@@ -125,6 +125,9 @@ impl Platform {
         ];
         let thread_filter = filter::build(&(layout.code..layout.code + PAGE), process, thread);
         let slots = Arc::new(Slots::new(layout.slots, most)?);
+        if !slots.have_room() {
+            return unsupported("the processor's vector registers do not fit a thread's slot");
+        }
         let commands = Commands::new(Arc::clone(&slots))?;
         let answers = rustix::io::fcntl_dupfd_cloexec(commands.answers(), 0)?;
         let setup = Setup {
@@ -176,11 +179,14 @@ fn install_handlers(empty: &Space, scratch: u64, handler: u64) -> Result<(), Err
     Ok(())
 }
 
+fn unsupported<T>(what: &'static str) -> std::io::Result<T> {
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what))
+}
+
 /// Checks that the processor and the host have what the stub's handler needs.
 fn check_processor() -> std::io::Result<()> {
     /// `HWCAP2_FSGSBASE`.
     const FSGSBASE: usize = 2;
-    let unsupported = |what| Err(std::io::Error::new(std::io::ErrorKind::Unsupported, what));
     let (_, features) = rustix::param::linux_hwcap();
     if features & FSGSBASE == 0 {
         return unsupported("the processor or the host does not allow wrfsbase");

@@ -9,6 +9,7 @@
 
 #![expect(unsafe_code, reason = "maps memory that is shared with stub processes, and looks at it as atomics")]
 
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -43,7 +44,8 @@ pub(crate) const ALTERNATE_STACK: usize = 48;
 pub(crate) const SAVED_END: usize = 72;
 /// A number that says that `gs` points to a slot.
 pub(crate) const MARK: usize = 80;
-/// Whether the thread is at a patched call site, with its registers at [`SAVED`], and has no frame.
+/// Whether the thread is at a patched call site, with its registers at [`SAVED`], and has no frame: 0 if it is not, 1 if
+/// it is. The kernel sets one of [`WITH_REGISTERS`] and [`WITH_ALL`] when it goes on elsewhere than behind the site.
 pub(crate) const IS_CALL: usize = 88;
 /// What the kernel has the thread copy: from where, to where, and how many bytes; then, how many are left.
 pub(crate) const COPY_FROM: usize = 96;
@@ -61,7 +63,12 @@ pub(crate) const RESUME: usize = SAVED + SAVED_WORDS * 8;
 pub(super) const HELPER_SLEEPS: usize = RESUME + 8;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
 pub(super) const STACK: usize = 512;
-/// Where the bytes are that are copied, above the stack.
+/// Where the vector registers of a thread at a patched call site are, above the stack, if the kernel asked for them, or
+/// has set them.
+pub(crate) const STATE: usize = BUFFER - STATE_BYTES;
+/// How much room they have.
+const STATE_BYTES: usize = 4096;
+/// Where the bytes are that are copied, behind that.
 pub(super) const BUFFER: usize = BYTES - BUFFER_BYTES;
 /// How many there can be: a page, which is what most calls move at most.
 pub(super) const BUFFER_BYTES: usize = 4096;
@@ -70,7 +77,7 @@ pub(super) const BUFFER_BYTES: usize = 4096;
 pub(crate) const MARKED: u32 = 0x436c_6f69;
 
 /// How much of a slot is stack.
-pub(super) const STACK_BYTES: usize = BUFFER - STACK;
+pub(super) const STACK_BYTES: usize = STATE - STACK;
 
 /// State: the thread runs guest code, or may.
 const RUNNING: u32 = 0;
@@ -86,6 +93,17 @@ pub(crate) const UNFOLD: u32 = 4;
 pub(crate) const COPY: u32 = 5;
 /// State: it does.
 pub(crate) const COPYING: u32 = 6;
+
+/// State: it is at a call site, and is to save its vector registers at [`STATE`].
+pub(crate) const SAVE: u32 = 8;
+
+/// What is at [`IS_CALL`] if the thread is to go on with all that is at [`SAVED`], at [`RESUME`].
+pub(crate) const WITH_REGISTERS: u32 = 2;
+/// The same, and with the vector registers at [`STATE`].
+const WITH_ALL: u32 = 3;
+
+/// The `XSAVE` components that a thread at a call site has: all but AMX, which processes have to ask for.
+pub(crate) const VECTORS: u32 = 0x1_ffff;
 
 /// How many words are at [`SAVED`].
 const SAVED_WORDS: usize = 18;
@@ -106,8 +124,9 @@ pub(super) const COMMANDS_BYTES: usize = 4096;
 pub(super) const XSTATE_MAGIC: u32 = 0x4650_5853;
 /// Where the software-reserved bytes of an `fxsave` area are.
 pub(super) const SOFTWARE_RESERVED: usize = 464;
-/// The size of the area without extensions.
+/// The size of the area without extensions, and of the header behind it: `XSTATE_BV` first.
 const LEGACY_BYTES: usize = 512;
+const HEADER_BYTES: usize = 64;
 
 /// Offsets in `struct ucontext`: the general registers (`struct sigcontext`), the pointer to the others, and the mask.
 pub(crate) mod context {
@@ -126,6 +145,7 @@ pub(super) struct Slots {
     count: usize,
     /// How many threads run, as far as helpers care.
     running: AtomicUsize,
+    vectors: Vectors,
     /// Where the first slot is in stub processes.
     base: u64,
 }
@@ -134,6 +154,33 @@ pub(super) struct Slots {
 unsafe impl Send for Slots {}
 // SAFETY: as above.
 unsafe impl Sync for Slots {}
+
+/// The processor's vector registers as `XSAVE` stores them.
+#[derive(Clone, Copy, Debug)]
+struct Vectors {
+    bytes: usize,
+    features: u64,
+}
+
+/// Where a trapped thread's vector registers are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FpuPlace {
+    /// In its frame.
+    Frame(Frame),
+    /// At [`STATE`].
+    Slot,
+}
+
+/// What a thread at a patched call site is given to go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// The result of the call.
+    Result,
+    /// General registers.
+    Registers,
+    /// General and vector registers.
+    All,
+}
 
 /// Where a thread's frame is, as checked when it trapped.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +219,7 @@ impl Slots {
         let memory =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) }?;
         let memory = NonNull::new(memory.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { file, memory, count, base, running: AtomicUsize::new(0) })
+        Ok(Self { file, memory, count, base, running: AtomicUsize::new(0), vectors: Vectors::of_processor() })
     }
 
     /// Returns the file, whose first page is the doorbell's.
@@ -214,6 +261,11 @@ impl Slots {
     /// Returns where a slot is in the memory of its thread.
     pub(super) fn address(&self, slot: usize) -> u64 {
         self.base + (slot * BYTES) as u64
+    }
+
+    /// Returns whether the processor's vector registers have room in a slot.
+    pub(super) fn have_room(&self) -> bool {
+        self.vectors.features != 0 && self.vectors.bytes <= STATE_BYTES
     }
 
     /// Returns how many there are.
@@ -446,6 +498,36 @@ impl Slots {
         self.slot(slot).get(IS_CALL / 8).is_some_and(|word| Self::half(word).load(Ordering::Relaxed) != 0)
     }
 
+    /// Returns the registers with which a thread that was at a patched call site goes on, but for the vector registers.
+    pub(super) fn given(&self, slot: usize, given: Given) -> Registers {
+        let saved = if given == Given::Result { self.call(slot) } else { self.general(slot, SAVED / 8) };
+        Registers { orig_rax: u64::MAX, cs: Registers::USER_CS, ss: Registers::USER_SS, ..saved }
+    }
+
+    /// Sets the registers with which a thread that is at a patched call site goes on, at `resume`, which stands for
+    /// their `rip`. Its segments' bases stay as they are. With [`Given::All`] its vector registers are in its slot.
+    pub(super) fn give(&self, slot: usize, registers: &Registers, resume: u64, given: Given) {
+        let (words, r) = (self.slot(slot), registers);
+        for (word, value) in words.iter().skip(SAVED / 8).zip(general_of(r)) {
+            word.store(value, Ordering::Relaxed);
+        }
+        if let (Some(word), Some(is_call)) = (words.get(RESUME / 8), words.get(IS_CALL / 8)) {
+            word.store(resume, Ordering::Relaxed);
+            let what = if given == Given::All { WITH_ALL } else { WITH_REGISTERS };
+            Self::half(is_call).store(what, Ordering::Relaxed);
+        }
+    }
+
+    /// Has a thread that is at a patched call site save its vector registers.
+    pub(super) fn save(&self, slot: usize) {
+        self.change_state(slot, SAVE);
+    }
+
+    /// Returns whether it has.
+    pub(super) fn is_saved(&self, slot: usize) -> bool {
+        self.state(slot).is_some_and(|state| state.load(Ordering::Acquire) != SAVE)
+    }
+
     /// Has a thread that is at a patched call site come with a frame.
     pub(super) fn unfold(&self, slot: usize) {
         self.change_state(slot, UNFOLD);
@@ -501,28 +583,8 @@ impl Slots {
             }
         };
         let r = registers;
-        let general = [
-            r.r8,
-            r.r9,
-            r.r10,
-            r.r11,
-            r.r12,
-            r.r13,
-            r.r14,
-            r.r15,
-            r.rdi,
-            r.rsi,
-            r.rbp,
-            r.rbx,
-            r.rdx,
-            r.rax,
-            r.rcx,
-            r.rsp,
-            r.rip,
-            r.eflags, // then cs, gs, fs, ss
-            Registers::USER_CS | Registers::USER_SS << 48,
-        ];
-        for (number, value) in general.into_iter().enumerate() {
+        let segments = Registers::USER_CS | Registers::USER_SS << 48; // cs, gs, fs, ss
+        for (number, value) in general_of(r).into_iter().chain([segments]).enumerate() {
             set(frame.context + context::REGISTERS / 8 + number, value);
         }
         set(frame.context + context::SIGNAL_MASK / 8, 0);
@@ -530,9 +592,12 @@ impl Slots {
         set(GS_BASE / 8, if r.gs_base == 0 { self.address(slot) } else { r.gs_base });
     }
 
-    /// Returns the floating-point and vector registers' words in a trapped thread's frame.
-    fn fpu_words(&self, slot: usize, frame: Frame) -> Option<&[AtomicU64]> {
+    /// Returns the words of a trapped thread's floating-point and vector registers.
+    fn fpu_words(&self, slot: usize, place: FpuPlace) -> Option<&[AtomicU64]> {
         let words = self.slot(slot);
+        let FpuPlace::Frame(frame) = place else {
+            return words.get(STATE / 8..(STATE + self.vectors.bytes) / 8);
+        };
         let address = words.get(frame.context + context::FPU / 8)?.load(Ordering::Relaxed);
         let start = self.index(slot, address)?;
         let reserved = words.get(start + SOFTWARE_RESERVED / 8..start + SOFTWARE_RESERVED / 8 + 3)?;
@@ -550,12 +615,17 @@ impl Slots {
     /// # Errors
     ///
     /// `EFAULT` if its slot makes no sense.
-    pub(super) fn fpu(&self, slot: usize, frame: Frame) -> Result<FpuState, Errno> {
-        let words = self.fpu_words(slot, frame).ok_or(errno::EFAULT)?;
-        let mut bytes: Vec<u8> =
-            words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+    pub(super) fn fpu(&self, slot: usize, place: FpuPlace) -> Result<FpuState, Errno> {
+        let words = self.fpu_words(slot, place).ok_or(errno::EFAULT)?;
+        let mut bytes = vec![0; size_of_val(words)];
+        for (word, part) in words.iter().zip(bytes.as_chunks_mut().0) {
+            *part = word.load(Ordering::Relaxed).to_le_bytes();
+        }
         if let Some(reserved) = bytes.get_mut(SOFTWARE_RESERVED..LEGACY_BYTES) {
-            reserved.fill(0);
+            // As for ptrace(2), what there is.
+            let (features, rest) = reserved.split_at_mut(8);
+            features.copy_from_slice(&self.vectors.features.to_le_bytes());
+            rest.fill(0);
         }
         Ok(FpuState::from_bytes(bytes))
     }
@@ -566,10 +636,10 @@ impl Slots {
     /// # Errors
     ///
     /// `EINVAL` if the state is not one of this processor's, `EFAULT` if the slot makes no sense.
-    pub(super) fn set_fpu(&self, slot: usize, frame: Frame, state: &FpuState) -> Result<(), Errno> {
-        let words = self.fpu_words(slot, frame).ok_or(errno::EFAULT)?;
+    pub(super) fn set_fpu(&self, slot: usize, place: FpuPlace, state: &FpuState) -> Result<(), Errno> {
+        let words = self.fpu_words(slot, place).ok_or(errno::EFAULT)?;
         let (given, rest) = state.bytes().as_chunks::<8>();
-        if given.len() > words.len() || !rest.is_empty() || !is_acceptable(given, words) {
+        if given.len() > words.len() || !rest.is_empty() || !self.vectors.can_be(given) {
             return Err(errno::EINVAL);
         }
         let reserved = SOFTWARE_RESERVED / 8..LEGACY_BYTES / 8;
@@ -581,18 +651,45 @@ impl Slots {
     }
 }
 
-/// Returns whether the host will restore `given`, having offered `frame`: it kills a thread for what it will not.
-fn is_acceptable(given: &[[u8; 8]], frame: &[AtomicU64]) -> bool {
-    /// The features that `XSAVE` knows of, in the software-reserved bytes; `XSTATE_BV` and the rest of the header.
-    const FEATURES: usize = SOFTWARE_RESERVED / 8 + 1;
-    const HEADER: usize = LEGACY_BYTES / 8;
-    /// The bits of `MXCSR` that every processor has.
-    const MXCSR: u64 = 0xffff;
-    let word = |index: usize| given.get(index).map(|bytes| u64::from_le_bytes(*bytes));
-    let features = frame.get(FEATURES).map_or(0, |word| word.load(Ordering::Relaxed));
-    word(3).is_some_and(|word| word & u64::from(u32::MAX) & !MXCSR == 0)
-        && word(HEADER).is_some_and(|present| present & !features == 0)
-        && (HEADER + 1..HEADER + 8).all(|index| word(index) == Some(0))
+impl Vectors {
+    /// Asks the processor.
+    fn of_processor() -> Self {
+        /// `CPUID` of `XSAVE`, whose subleafs have the size and the offset of each component; `OSXSAVE` in leaf 1.
+        const LEAF: u32 = 0xd;
+        const OSXSAVE: u32 = 1 << 27;
+        if __cpuid(1).ecx & OSXSAVE == 0 {
+            return Self { bytes: LEGACY_BYTES, features: 0 };
+        }
+        // SAFETY: the processor has the instruction, and the host allows it.
+        let features = unsafe { _xgetbv(0) } & u64::from(VECTORS);
+        let components = (2..u64::BITS).filter(|number| features & 1 << number != 0);
+        let ends = components.map(|number| {
+            let component = __cpuid_count(LEAF, number);
+            component.eax + component.ebx
+        });
+        let end = ends.fold(0, u32::max);
+        let bytes = usize::try_from(end).unwrap_or(usize::MAX).max(LEGACY_BYTES + HEADER_BYTES);
+        Self { bytes: bytes.next_multiple_of(8), features }
+    }
+
+    /// Returns whether the processor takes `given`: the host kills a thread for what it does not.
+    fn can_be(self, given: &[[u8; 8]]) -> bool {
+        const HEADER: usize = LEGACY_BYTES / 8;
+        /// The bits of `MXCSR` that every processor has.
+        const MXCSR: u64 = 0xffff;
+        let word = |index: usize| given.get(index).map(|bytes| u64::from_le_bytes(*bytes));
+        word(3).is_some_and(|word| word & u64::from(u32::MAX) & !MXCSR == 0)
+            && word(HEADER).is_some_and(|present| present & !self.features == 0)
+            && (HEADER + 1..HEADER + HEADER_BYTES / 8).all(|index| word(index) == Some(0))
+    }
+}
+
+/// Returns the 18 general registers in the order of `struct sigcontext`.
+fn general_of(r: &Registers) -> [u64; 18] {
+    [
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
+        r.rcx, r.rsp, r.rip, r.eflags,
+    ]
 }
 
 impl Drop for Slots {

@@ -15,7 +15,7 @@ use super::call_sites::{self, At};
 use super::copy::Copier;
 use super::filter::ARCHITECTURE;
 use super::owners::Resting;
-use super::slot::{self, Frame, Report, Slots};
+use super::slot::{self, FpuPlace, Frame, Given, Report, Slots};
 use super::window;
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place, Placement};
@@ -37,9 +37,11 @@ const INTERRUPTS: u32 = 4;
 const INTERRUPTS_OF_IDLE: u32 = 120;
 /// What a thread uses of a processor that has run: a signal comes before anything else.
 const HAS_RUN: Duration = Duration::from_millis(10);
-/// How long a thread at a call site has to come with a frame, before it is killed: nothing but guest code of its address
-/// space can keep it from that.
-const UNFOLD_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a thread at a call site has to come with a frame, or to save its registers, before it is killed: nothing but
+/// guest code of its address space can keep it from that.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often to look for that before others may run: somewhat longer than saving takes.
+const LOOKS: u32 = 200;
 /// The same for one that has ended, to be another: making a new one takes little longer.
 const REST_PATIENCE: Duration = Duration::from_micros(50);
 /// `SYS_SECCOMP`: the `si_code` of a `SIGSYS` by a filter.
@@ -103,6 +105,8 @@ struct State {
     habit: Habit,
     /// Whether [`Thread::interrupt`] asked for a stop that has not come.
     is_interrupt_wanted: bool,
+    /// What it was given when it last went on from a patched call site.
+    given: Given,
 }
 
 #[derive(Debug)]
@@ -113,8 +117,9 @@ enum Phase {
     Runs,
     /// It trapped, and all its registers are in a frame.
     Stopped(Frame),
-    /// It is at a patched call site, with these registers.
-    Calls(Registers),
+    /// It is at a patched call site, with these registers; whether its vector registers, which it still has, are to be
+    /// replaced by those in its slot.
+    Calls { registers: Registers, is_fpu_set: bool },
 }
 
 impl std::fmt::Debug for State {
@@ -224,7 +229,7 @@ impl GuestThreads {
                 handler.on_trap(trap, &registers);
                 self.copier.clear();
                 let table = self.table();
-                if let Some(State { slot, phase: Phase::Stopped(_) | Phase::Calls(_), .. }) =
+                if let Some(State { slot, phase: Phase::Stopped(_) | Phase::Calls { .. }, .. }) =
                     table.threads.get(&pid)
                 {
                     self.slots.park(*slot);
@@ -246,7 +251,7 @@ impl GuestThreads {
         let begins = matches!(state.phase, Phase::Begins { .. });
         if !begins && self.slots.is_call(slot) {
             let registers = sanitised(&self.slots.call(slot));
-            state.phase = Phase::Calls(registers);
+            state.phase = Phase::Calls { registers, is_fpu_set: false };
             self.copier.set(slot, state.space.helper());
             let (registers, handler) = (as_call(&registers), Arc::clone(&state.handler));
             return Ok(Some(Told { trap: Trap::Syscall, registers, handler }));
@@ -257,7 +262,7 @@ impl GuestThreads {
                 if (report.signal, report.code) != (libc::SIGSYS, SYS_SECCOMP) {
                     return Err(errno::EIO); // it could not be set up
                 }
-                fpu.map_or(Ok(()), |fpu| self.slots.set_fpu(slot, report.frame, &fpu))?;
+                fpu.map_or(Ok(()), |fpu| self.slots.set_fpu(slot, FpuPlace::Frame(report.frame), &fpu))?;
                 let Some(registers) = resume else { return Ok(None) };
                 if is_interrupt_wanted {
                     let (trap, handler) = (Trap::Interrupted, Arc::clone(&state.handler));
@@ -265,12 +270,16 @@ impl GuestThreads {
                 }
                 self.load(&state.space, slot, report.frame, &registers);
             }
-            Phase::Runs | Phase::Stopped(_) | Phase::Calls(_) => {
+            Phase::Runs | Phase::Stopped(_) | Phase::Calls { .. } => {
                 let (space, handler) = (Arc::clone(&state.space), Arc::clone(&state.handler));
                 let mut report = report;
                 if self.is_answered(&report) {
-                    // Signalled on the way back to a call site; it need not go on there.
-                    report.registers = Registers { orig_rax: u64::MAX, ..self.slots.call(slot) };
+                    // Signalled on the way back from a call site; it need not go on there.
+                    if state.given == Given::All && report.registers.rip < self.tracer.layout.restored {
+                        let fpu = self.slots.fpu(slot, FpuPlace::Slot)?;
+                        self.slots.set_fpu(slot, FpuPlace::Frame(report.frame), &fpu)?;
+                    }
+                    report.registers = self.slots.given(slot, state.given);
                     self.load(&space, slot, report.frame, &sanitised(&report.registers));
                 }
                 if let Some((trap, registers)) = self.trap_of(&space, slot, &report, is_interrupt_wanted) {
@@ -315,13 +324,22 @@ impl GuestThreads {
                 table.run(pid);
                 self.slots.release(slot);
             }
-            Phase::Calls(call) if is_return(call, &registers) => {
+            Phase::Calls { registers: call, is_fpu_set: false } if is_return(call, &registers) => {
                 self.copier.clear();
                 self.slots.set_result(slot, registers.rax);
+                state.given = Given::Result;
                 table.run(pid);
                 self.slots.release(slot);
             }
-            Phase::Calls(_) => {
+            Phase::Calls { registers: call, is_fpu_set } if can_go_on(call, &registers) => {
+                self.copier.clear();
+                state.given = if *is_fpu_set { Given::All } else { Given::Registers };
+                let resume = call_sites::resume_at(&state.space, registers.rip);
+                self.slots.give(slot, &registers, resume, state.given);
+                table.run(pid);
+                self.slots.release(slot);
+            }
+            Phase::Calls { .. } => {
                 drop(table);
                 if self.stopped(pid).is_ok() {
                     self.resume(pid, &registers);
@@ -345,7 +363,7 @@ impl GuestThreads {
                 // The table has it, so it was not reaped, and the number is its own.
                 let _ = rustix::process::kill_process(pid, INTERRUPT);
             }
-            Phase::Stopped(_) | Phase::Calls(_) => {}
+            Phase::Stopped(_) | Phase::Calls { .. } => {}
         }
     }
 
@@ -440,7 +458,7 @@ impl GuestThreads {
         let is_wanted = self.tracer.tables().owners.has_company(pid);
         let frame = match phase {
             Phase::Stopped(frame) if is_wanted => Some(frame),
-            Phase::Calls(_) if is_wanted => self.unfold(slot, REST_PATIENCE).ok(),
+            Phase::Calls { .. } if is_wanted => self.unfold(slot, REST_PATIENCE).ok(),
             _ => None,
         };
         if let Some(frame) = frame {
@@ -467,7 +485,8 @@ impl GuestThreads {
     ) -> Option<Arc<dyn Thread>> {
         let Resting { pid, slot, frame, habit } = self.tracer.tables().owners.take_resting(space.helper())?;
         let fpu = fpu.cloned().unwrap_or_else(FpuState::initial);
-        let is_as_it_was = self.slots.is_trapped(slot) && self.slots.set_fpu(slot, frame, &fpu).is_ok();
+        let is_as_it_was =
+            self.slots.is_trapped(slot) && self.slots.set_fpu(slot, FpuPlace::Frame(frame), &fpu).is_ok();
         let mut tables = self.tracer.tables();
         if !is_as_it_was {
             tables.kill_process(pid);
@@ -477,7 +496,8 @@ impl GuestThreads {
         drop(tables);
         let (handler, space) = (Arc::clone(handler), Arc::clone(space));
         let phase = Phase::Stopped(frame);
-        let state = State { slot, phase, handler, space, habit, is_interrupt_wanted: false };
+        let state =
+            State { slot, phase, handler, space, habit, is_interrupt_wanted: false, given: Given::Result };
         self.table().threads.insert(pid, state);
         Some(Arc::new(GuestThread { threads: Arc::clone(self), pid, meter: Meter::from_now(pid) }))
     }
@@ -488,20 +508,41 @@ impl GuestThreads {
     ///
     /// `ESRCH` if it runs, is gone, or does not come: then it is killed.
     fn stopped(&self, pid: Pid) -> Result<(usize, Frame), Errno> {
-        let slot = match self.table().threads.get(&pid) {
+        let (slot, is_fpu_set) = match self.table().threads.get(&pid) {
             Some(State { slot, phase: Phase::Stopped(frame), .. }) => return Ok((*slot, *frame)),
-            Some(State { slot, phase: Phase::Calls(_), .. }) => *slot,
+            Some(State { slot, phase: Phase::Calls { is_fpu_set, .. }, .. }) => (*slot, *is_fpu_set),
             _ => return Err(errno::ESRCH),
         };
-        let frame = self.unfold(slot, UNFOLD_PATIENCE).inspect_err(|error| {
-            if *error == errno::ESRCH {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
-        })?;
+        let frame = self.unfold(slot, PATIENCE).inspect_err(|error| kill_if_late(pid, *error))?;
+        if is_fpu_set {
+            let fpu = self.slots.fpu(slot, FpuPlace::Slot)?;
+            self.slots.set_fpu(slot, FpuPlace::Frame(frame), &fpu)?;
+        }
         if let Some(state) = self.table().threads.get_mut(&pid) {
             state.phase = Phase::Stopped(frame);
         }
         Ok((slot, frame))
+    }
+
+    /// Has a stopped thread say what its vector registers are, if it does not have. Returns its slot, and where they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`GuestThreads::stopped`].
+    fn saved(&self, pid: Pid) -> Result<(usize, FpuPlace), Errno> {
+        let (slot, is_fpu_set) = match self.table().threads.get(&pid) {
+            Some(State { slot, phase: Phase::Stopped(frame), .. }) => {
+                return Ok((*slot, FpuPlace::Frame(*frame)));
+            }
+            Some(State { slot, phase: Phase::Calls { is_fpu_set, .. }, .. }) => (*slot, *is_fpu_set),
+            _ => return Err(errno::ESRCH),
+        };
+        if !is_fpu_set {
+            self.slots.save(slot);
+            wait_until(PATIENCE, || self.slots.is_saved(slot))
+                .inspect_err(|error| kill_if_late(pid, *error))?;
+        }
+        Ok((slot, FpuPlace::Slot))
     }
 
     /// Has a thread that is at a call site come with a frame.
@@ -512,14 +553,7 @@ impl GuestThreads {
     fn unfold(&self, slot: usize, patience: Duration) -> Result<Frame, Errno> {
         self.copier.clear();
         self.slots.unfold(slot);
-        let asked = Instant::now();
-        while !self.slots.is_unfolded(slot) {
-            if asked.elapsed() >= patience {
-                return Err(errno::ESRCH);
-            }
-            // It may wait for this processor.
-            rustix::thread::sched_yield();
-        }
+        wait_until(patience, || self.slots.is_unfolded(slot))?;
         Ok(self.slots.report(slot)?.frame)
     }
 
@@ -658,9 +692,16 @@ impl Threads for GuestThreads {
             let mut table = self.table();
             let mut habit = Habit::new(Place::Anywhere);
             table.placement.resume(pid, &mut habit, true);
-            table
-                .threads
-                .insert(pid, State { slot, phase, handler, space, habit, is_interrupt_wanted: false });
+            let state = State {
+                slot,
+                phase,
+                handler,
+                space,
+                habit,
+                is_interrupt_wanted: false,
+                given: Given::Result,
+            };
+            table.threads.insert(pid, state);
             table.running.push(Running { pid, slot, is_let_go: false });
         }
         if let Err(error) = sys::set_registers(pid, &registers).and_then(|()| sys::detach(pid)) {
@@ -683,6 +724,42 @@ fn as_call(registers: &Registers) -> Registers {
 /// Returns whether `registers` are those of `call` with a result.
 fn is_return(call: &Registers, registers: &Registers) -> bool {
     *call == Registers { rax: call.rax, rcx: call.rcx, r11: call.r11, ..*registers }
+}
+
+/// Returns whether a thread that made `call` at a patched site can go on with `registers` from there. What it can't set
+/// itself without others noticing are bases of segments, and the flags by which the processor stops it on the way.
+fn can_go_on(call: &Registers, registers: &Registers) -> bool {
+    /// The trap flag, and the one that keeps a breakpoint from being hit again.
+    const STEPS: u64 = 1 << 8 | 1 << 16;
+    (registers.fs_base, registers.gs_base) == (call.fs_base, 0) && registers.eflags & STEPS == 0
+}
+
+/// Waits until `is_done`, or `patience` is over.
+///
+/// # Errors
+///
+/// `ESRCH` then.
+fn wait_until(patience: Duration, is_done: impl Fn() -> bool) -> Result<(), Errno> {
+    let is_soon = (0..LOOKS).any(|_| {
+        std::hint::spin_loop();
+        is_done()
+    });
+    let asked = Instant::now();
+    while !is_soon && !is_done() {
+        if asked.elapsed() >= patience {
+            return Err(errno::ESRCH);
+        }
+        // The thread may wait for this processor.
+        rustix::thread::sched_yield();
+    }
+    Ok(())
+}
+
+/// Kills a thread that did not do in time what only its address space can keep it from.
+fn kill_if_late(pid: Pid, error: Errno) {
+    if error == errno::ESRCH {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
 }
 
 /// Returns what a report means to the kernel: `None` if nothing.
@@ -748,8 +825,8 @@ impl Thread for GuestThread {
         if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) = self.threads.table().threads.get(&pid) {
             return Ok(fpu.clone().unwrap_or_else(FpuState::initial));
         }
-        let (slot, frame) = self.threads.stopped(pid)?;
-        self.threads.slots.fpu(slot, frame)
+        let (slot, place) = self.threads.saved(pid)?;
+        self.threads.slots.fpu(slot, place)
     }
 
     fn set_fpu(&self, state: &FpuState) -> Result<(), Errno> {
@@ -760,8 +837,17 @@ impl Thread for GuestThread {
             *fpu = Some(state.clone());
             return Ok(());
         }
-        let (slot, frame) = self.threads.stopped(pid)?;
-        self.threads.slots.set_fpu(slot, frame, state)
+        let mut table = self.threads.table();
+        let thread = table.threads.get_mut(&pid).ok_or(errno::ESRCH)?;
+        match &mut thread.phase {
+            Phase::Stopped(frame) => self.threads.slots.set_fpu(thread.slot, FpuPlace::Frame(*frame), state),
+            Phase::Calls { is_fpu_set, .. } => {
+                self.threads.slots.set_fpu(thread.slot, FpuPlace::Slot, state)?;
+                *is_fpu_set = true;
+                Ok(())
+            }
+            _ => Err(errno::ESRCH),
+        }
     }
 
     fn interrupt(&self) {

@@ -34,7 +34,7 @@ pub(crate) fn space(sandbox: &Sandbox, then: &[u8]) -> Arc<dyn AddressSpace> {
 }
 
 /// An address space with code in a private mapping of a file.
-fn text(sandbox: &Sandbox, code: &[u8]) -> Arc<dyn AddressSpace> {
+pub(crate) fn text(sandbox: &Sandbox, code: &[u8]) -> Arc<dyn AddressSpace> {
     let space = sandbox.space();
     let file = file_of(code);
     let backing = Backing::Private { file: file.as_fd(), offset: 0 };

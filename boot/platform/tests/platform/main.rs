@@ -9,6 +9,7 @@ mod commands;
 mod common;
 mod contract;
 mod copy;
+mod going_on;
 mod hostile;
 mod placement;
 mod races;
