@@ -268,7 +268,7 @@ std::arch::global_asm!(
     "   cmp eax, {COPY}",
     "   je 12f",
     "   cmp eax, {SAVE}",
-    "   je 13f",
+    "   je 16f",
     "   cmp eax, {UNFOLD}",
     "   je 8f",
     "   cmp eax, {GIVE_WAY}",
@@ -289,7 +289,7 @@ std::arch::global_asm!(
     "   jmp 5b",
     "7: cmp dword ptr [rbx + {IS_CALL}], 1",
     "   jb 10f",
-    "   ja 14f",
+    "   ja 17f",
     // Goes on behind a call site.
     "   mov rax, gs:[{SAVED} + 13 * 8]",
     "   mov r10, gs:[{SAVED} + 2 * 8]",
@@ -321,7 +321,7 @@ std::arch::global_asm!(
     "   lock cmpxchg [rbx], edx", // or the kernel has lost patience
     "   jmp 3b",
     // The kernel wants the vector registers, which are the guest's still, of a thread that is at a call site.
-    "13: mov eax, {VECTORS}",
+    "16: mov eax, {VECTORS}",
     "   xor edx, edx",
     "   xsave64 [rbx + {STATE}]",
     "   mov dword ptr [rbx], {TRAPPED}",
@@ -364,13 +364,13 @@ std::arch::global_asm!(
     "   lock cmpxchg [rbx], edx",
     "   jmp 3b",
     // Goes on from a call site with other registers. What a thread runs after this it runs with its new vector registers.
-    "14: cmp dword ptr [rbx + {IS_CALL}], {WITH_REGISTERS}",
-    "   je 15f",
+    "17: cmp dword ptr [rbx + {IS_CALL}], {WITH_REGISTERS}",
+    "   je 18f",
     "   mov eax, {VECTORS}",
     "   xor edx, edx",
     "   xrstor64 [rbx + {STATE}]",
     "cloister_stub_restored:",
-    "15: mov rsp, gs:[{SAVED_END}]",
+    "18: mov rsp, gs:[{SAVED_END}]",
     "   sub rsp, 8",
     "   popfq",
     "   mov r8, gs:[{SAVED} + 0 * 8]",

@@ -94,9 +94,6 @@ pub(crate) const COPY: u32 = 5;
 /// State: it does.
 pub(crate) const COPYING: u32 = 6;
 
-/// State: it is at a call site, and is to save its vector registers at [`STATE`].
-pub(crate) const SAVE: u32 = 8;
-
 /// What is at [`IS_CALL`] if the thread is to go on with all that is at [`SAVED`], at [`RESUME`].
 pub(crate) const WITH_REGISTERS: u32 = 2;
 /// The same, and with the vector registers at [`STATE`].
@@ -112,6 +109,12 @@ const SAVED_WORDS: usize = 18;
 pub(crate) const HELP: u32 = 7;
 /// State: it lets the helper, which is awake, go first.
 pub(crate) const GIVE_WAY: u32 = 8;
+/// State: it is at a call site, and is to save its vector registers at [`STATE`].
+pub(crate) const SAVE: u32 = 9;
+const _: () = assert!(
+    are_distinct(&[RUNNING, TRAPPED, ASLEEP, PARKED, UNFOLD, COPY, COPYING, HELP, GIVE_WAY, SAVE]),
+    "states are told apart"
+);
 
 /// Where a command is in its page; its number is before.
 pub(crate) const COMMAND: usize = 8;
@@ -697,6 +700,16 @@ impl Drop for Slots {
         // SAFETY: `new` mapped it, and nothing refers to it any more.
         let _ = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), self.bytes()) };
     }
+}
+
+const fn are_distinct(states: &[u32]) -> bool {
+    let mut seen = 0_u32;
+    let mut index = 0;
+    while index < states.len() {
+        seen |= 1 << states[index];
+        index += 1;
+    }
+    seen.count_ones() as usize == states.len()
 }
 
 /// Splits a word into the two numbers that a C structure has there.
