@@ -12,7 +12,7 @@ use crate::kernel::{Kernel, Park};
 use crate::mm::{Mm, UserMemory};
 use crate::prelude::errno;
 use crate::syscall::{Fd, SyscallState};
-use crate::task::{Credentials, Resource, Task, TaskRun, ThreadGroup};
+use crate::task::{Credentials, Pid, Resource, Task, TaskRun, ThreadGroup};
 use crate::time::Instant;
 
 /// What the handler of a system call works with: the calling task, and what only its worker may touch.
@@ -33,6 +33,16 @@ impl SyscallCx<'_> {
     /// Returns the caller's thread group (process).
     pub(crate) fn group(&self) -> &Arc<ThreadGroup> {
         self.task.group()
+    }
+
+    /// Returns the id that `number` stands for in the caller's PID namespace; one that nothing has if it stands for none.
+    pub(crate) fn pid(&self, number: i32) -> Pid {
+        self.task.pid_namespace().pid(number)
+    }
+
+    /// Returns the number by which the caller knows `pid`; 0 if that is of another PID namespace.
+    pub(crate) fn number(&self, pid: Pid) -> i32 {
+        self.task.pid_namespace().number(pid)
     }
 
     /// Returns the caller's registers.

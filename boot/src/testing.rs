@@ -12,10 +12,15 @@ use cloister_sync::{Lock, class};
 use crate::context::SyscallCx;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::fs::{Dentry, FdTable, FsContext, MountFlags, MountNamespace, NewMount, Path};
+use crate::ipc::Ipc;
 use crate::kernel::{Kernel, KernelOptions};
 use crate::mm::{MemoryLimits, Mm, Randomization};
+use crate::net::NetNamespace;
 use crate::signal::TaskSignals;
-use crate::task::{Capabilities, Credentials, Task, TaskParts, TaskRun, ThreadGroup, UtsNames, UtsNamespace};
+use crate::task::{
+    Capabilities, Credentials, PidNamespace, Task, TaskParts, TaskRun, TaskSet, ThreadGroup, UtsNames,
+    UtsNamespace,
+};
 
 /// Where the memory of [`FakeSpace`] begins.
 pub(crate) const MEMORY_START: u64 = 0x10_0000;
@@ -91,6 +96,10 @@ impl AddressSpace for FakeSpace {
         Ok(Arc::new(Self { memory: Lock::new(self.memory.lock().clone()) }))
     }
 
+    fn holder(&self) -> i32 {
+        0
+    }
+
     fn read(&self, address: u64, into: &mut [u8]) -> usize {
         let memory = self.memory.lock();
         let rest = memory.get(Self::offset(address)..).unwrap_or_default();
@@ -124,6 +133,9 @@ impl AddressSpace for FakeSpace {
 pub(crate) struct TestKernel {
     kernel: Arc<Kernel>,
     namespace: Arc<MountNamespace>,
+    ipc: Arc<Ipc>,
+    net: Arc<NetNamespace>,
+    tasks: Arc<TaskSet>,
 }
 
 /// A task of a [`TestKernel`], and what its worker would have.
@@ -141,7 +153,8 @@ impl TestKernel {
         let flags = MountFlags::RELATIVE_ACCESS_TIME;
         let new = NewMount { root, source: "tmpfs".to_owned(), flags, options: String::new() };
         let namespace = MountNamespace::new(new, Arc::clone(&kernel.vfs.cache));
-        Self { kernel, namespace }
+        let tasks = Arc::new(TaskSet::new(0, PidNamespace::default(), None));
+        Self { kernel, namespace, ipc: Arc::default(), net: Arc::default(), tasks }
     }
 
     /// Returns the kernel.
@@ -186,10 +199,12 @@ impl TestKernel {
             files: Some(Arc::clone(&files)),
             fs: Arc::new(FsContext::new(Arc::clone(&self.namespace), self.root(), self.root(), 0o022)),
             uts: Arc::new(UtsNamespace::new(UtsNames { host: b"test".to_vec(), domain: Vec::new() })),
+            ipc: Arc::clone(&self.ipc),
+            net: Arc::clone(&self.net),
             actions: Arc::default(),
         };
-        let tid = self.kernel.processes.lock().new_pid().unwrap();
-        let group = Arc::new(ThreadGroup::new(tid));
+        let tid = self.kernel.processes.lock().new_pid(PidNamespace::default()).unwrap();
+        let group = Arc::new(ThreadGroup::new(tid, Arc::clone(&self.tasks)));
         let run = TaskRun::new(Registers::default(), mm, files);
         let own = TaskRun::new(Registers::default(), Arc::clone(&run.mm), Arc::clone(&run.files));
         let task = Task::new(Arc::clone(&self.kernel), tid, group, parts, TaskSignals::default(), own);

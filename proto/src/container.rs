@@ -35,6 +35,31 @@ pub struct ContainerSpec {
     pub network: Network,
     /// What signals do to the first process.
     pub first_process: FirstProcess,
+    /// What it shares with other containers of the sandbox.
+    pub namespaces: Namespaces,
+}
+
+/// The namespaces of a container that can be another's of the same sandbox. It has all others for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Namespaces {
+    /// Processes and their numbers.
+    pub pid: Namespace,
+    /// System V objects.
+    pub ipc: Namespace,
+    /// Sockets and their names.
+    pub net: Namespace,
+    /// Host name and domain name: those of the description are only for a namespace of its own.
+    pub uts: Namespace,
+}
+
+/// Whose a namespace is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Namespace {
+    /// The container's own.
+    #[default]
+    Own,
+    /// That of the container with this id.
+    Of(String),
 }
 
 /// A system call filter (`seccomp(2)`).

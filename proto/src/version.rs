@@ -7,7 +7,7 @@ use std::fmt;
 use crate::codec::{Decode, Encode};
 
 /// Version of all messages of this crate. Raised when one of them changes.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Build identity: the source revision when `CLOISTER_REVISION` was set at build time, else the crate's version.
 pub const BUILD: &str = match option_env!("CLOISTER_REVISION") {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cloister_footprint::Footprint;
 use cloister_proto::control::{
-    Client, ClientError, Event, ExitStatus, Method, Processes, Signal as Request, SignalTarget, Ticket, Wait,
-    WaitPid,
+    Client, ClientError, Event, ExitStatus, Method, OnHangUp, Processes, Signal as Request, SignalTarget,
+    Ticket, Wait, WaitPid,
 };
 use nix::sys::signal::{SigSet, Signal as Name};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -64,14 +64,14 @@ impl Foreground {
         Ok(Self { signals, terminal })
     }
 
-    /// Asks for the container's end. To be done before the container is started: the kernel ends with it, and tells only
+    /// Asks for the container's end; `on_hang_up` is what becomes of it if we are killed. To be done before the container is started: the kernel ends with it, and tells only
     /// those who have asked by then.
     ///
     /// # Errors
     ///
     /// The kernel has ended.
-    pub fn watch(client: &mut Client, id: &ContainerId) -> Result<Ticket, ClientError> {
-        client.start(Wait { id: id.to_string() }, &[])
+    pub fn watch(client: &mut Client, id: &ContainerId, on_hang_up: OnHangUp) -> Result<Ticket, ClientError> {
+        client.start(Wait { id: id.to_string(), on_hang_up }, &[])
     }
 
     /// Waits for the container's end and passes signals on until then. `processes` are pidfds of the sandbox's processes

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
-use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Keep, Ticket};
+use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Keep, OnHangUp, Ticket};
 use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
@@ -38,12 +38,13 @@ pub struct Options {
 /// How many bytes the log in a container's folder takes, which is in memory on most machines.
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// A sandbox that was started. Dropping it kills it, and so does the end of the thread that started it.
+/// A sandbox that was started, or one that a container was added to. Dropping it kills what was started, and so does the end
+/// of the thread that started it.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The kernel.
-    pub boot: Process,
-    /// The file server.
+    /// The kernel; `None` if it was there before.
+    pub boot: Option<Process>,
+    /// The container's file server.
     pub gofer: Process,
     /// Connection to the kernel.
     pub client: Client,
@@ -137,7 +138,7 @@ impl Sandbox {
         drop(listener);
         let (mut boot, mut gofer) = (boot.finish(options.timeout)?, gofer.finish(options.timeout)?);
         let boot_pid = boot.pid();
-        let mut failed = |action, source| diagnose(action, source, &mut boot, &mut gofer, &own_log);
+        let mut failed = |action, source| diagnose(action, source, Some(&mut boot), &mut gofer, &own_log);
         let mut client = entry
             .connect()
             .map_err(ClientError::from)
@@ -148,7 +149,41 @@ impl Sandbox {
         descriptors.extend(connections.iter().map(AsFd::as_fd));
         let request = create_request(entry, prepared.spec);
         client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
-        Ok(Self { boot, gofer, client, log: own_log })
+        Ok(Self { boot: Some(boot), gofer, client, log: own_log })
+    }
+
+    /// Starts a file server for another container of the sandbox that `entry` is connected to, and has the kernel make the
+    /// container. Otherwise as [`create`](Self::create).
+    ///
+    /// # Errors
+    ///
+    /// Whatever fails on the way. No process is left behind; what the kernel has made, the caller has destroyed.
+    pub fn join(
+        entry: &Entry,
+        prepared: Prepared,
+        files: &[BorrowedFd<'_>],
+        options: &Options,
+    ) -> Result<Self, SandboxError> {
+        let binary = options.binaries.open_gofer()?;
+        let log = entry.log()?;
+        let gofer_options =
+            gofer::Options { binds: prepared.binds, log: log.as_fd(), log_level: options.log_level };
+        let (mut plan, connections) = gofer::plan(binary, gofer_options)?;
+        let scores = OomScores::choose(options.limits.oom_score_adj);
+        plan.limits = HostLimits { oom_score_adj: Some(scores.own), ..options.limits.clone() };
+        let mut gofer = Pending::start(plan)?.finish(options.timeout)?;
+        let mut descriptors = files.to_vec();
+        descriptors.extend(connections.iter().map(AsFd::as_fd));
+        let request = create_request(entry, prepared.spec);
+        let created = entry.connect().map_err(ClientError::from).and_then(|connection| {
+            let mut client = Client::new(connection, Some(options.timeout))?;
+            client.call(request, &descriptors)?;
+            Ok(client)
+        });
+        match created {
+            Ok(client) => Ok(Self { boot: None, gofer, client, log }),
+            Err(source) => Err(diagnose("create the container", source, None, &mut gofer, &log)),
+        }
     }
 
     /// Waits for the end of the container `id`, which was asked for by `ticket`, in the foreground.
@@ -162,8 +197,10 @@ impl Sandbox {
         id: &ContainerId,
         ticket: Ticket,
     ) -> Result<ExitStatus, SandboxError> {
+        let boot = self.boot.iter().map(AsFd::as_fd);
+        let processes: Vec<_> = boot.chain([self.gofer.as_fd()]).collect();
         foreground
-            .wait(&mut self.client, &[self.boot.as_fd(), self.gofer.as_fd()], id, ticket)
+            .wait(&mut self.client, &processes, id, ticket)
             .map_err(|source| self.explain("wait for the container", source))
     }
 
@@ -173,20 +210,22 @@ impl Sandbox {
     ///
     /// The kernel has ended.
     pub fn watch(&mut self, id: &ContainerId) -> Result<Ticket, SandboxError> {
-        Foreground::watch(&mut self.client, id)
+        // A sandbox that was started in the foreground is killed with who started it. A container that joined one is as well.
+        let on_hang_up = if self.boot.is_some() { OnHangUp::GoOn } else { OnHangUp::Kill };
+        Foreground::watch(&mut self.client, id, on_hang_up)
             .map_err(|source| self.explain("wait for the container", source))
     }
 
     /// Explains why the kernel did not do `action`.
     #[must_use]
     pub fn explain(&mut self, action: &'static str, source: ClientError) -> SandboxError {
-        diagnose(action, source, &mut self.boot, &mut self.gofer, &self.log)
+        diagnose(action, source, self.boot.as_mut(), &mut self.gofer, &self.log)
     }
 
     /// Ends the sandbox: gives its processes a moment to end by themselves, then kills and reaps them.
     pub fn finish(mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
-        for process in [&mut self.boot, &mut self.gofer] {
+        for process in self.boot.iter_mut().chain([&mut self.gofer]) {
             let left = deadline.saturating_duration_since(Instant::now());
             // What does not end in time, dropping it kills.
             let _ = process.wait(Some(left));
@@ -199,8 +238,12 @@ impl Sandbox {
     ///
     /// The kernel has ended.
     pub fn release(mut self) -> Result<(), SandboxError> {
-        self.client.call(Keep, &[]).map_err(|source| self.explain("leave the sandbox alone", source))?;
-        self.boot.release();
+        if self.boot.is_some() {
+            self.client.call(Keep, &[]).map_err(|source| self.explain("leave the sandbox alone", source))?;
+        }
+        if let Some(boot) = self.boot {
+            boot.release();
+        }
         self.gofer.release();
         Ok(())
     }
@@ -215,7 +258,7 @@ fn create_request(entry: &Entry, spec: ContainerSpec) -> CreateContainer {
 fn diagnose(
     action: &'static str,
     source: ClientError,
-    boot: &mut Process,
+    boot: Option<&mut Process>,
     gofer: &mut Process,
     log: &File,
 ) -> SandboxError {
@@ -223,7 +266,8 @@ fn diagnose(
         ClientError::Closed | ClientError::Transport(_) => Duration::from_millis(500),
         _ => Duration::ZERO,
     };
-    let boot = boot.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-boot", exit));
+    let boot =
+        boot.and_then(|boot| boot.wait(Some(patience)).ok().flatten()).map(|exit| ("cloister-boot", exit));
     let gofer = gofer.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-gofer", exit));
     // Each ends soon after the other, of its own will; so one that was killed is the cause.
     let killed = gofer.filter(|(_, exit)| matches!(exit, Exit::Signal(_)));

@@ -97,6 +97,9 @@ pub trait AddressSpace: Send + Sync + std::fmt::Debug {
     /// `EAGAIN` or `ENOMEM` if the host has no room for another process.
     fn fork(&self) -> Result<Arc<dyn AddressSpace>, Errno>;
 
+    /// Returns the process of the host that has the memory, as the kernel's own PID namespace numbers it.
+    fn holder(&self) -> i32;
+
     /// Copies from guest memory. Returns how many bytes could be read before the first that can't: less than
     /// `into` holds where memory is not mapped or not readable.
     fn read(&self, address: u64, into: &mut [u8]) -> usize;

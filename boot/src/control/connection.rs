@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use cloister_proto::control::{Done, Envelope, ErrorKind, Failure, OnHangUp, Request, Response};
+use cloister_proto::control::{
+    Done, Envelope, ErrorKind, ExecuteReply, Failure, OnHangUp, Request, Response,
+};
 use cloister_proto::transport::{Connection, Received};
 use cloister_proto::version::Handshake;
 use cloister_sync::{Lock, class};
@@ -13,7 +15,16 @@ use super::container::Replier;
 use crate::event::Events;
 use crate::kernel::{HostEvents, Kernel, Watch};
 use crate::signal::{self, Signal};
-use crate::task::Pid;
+use crate::task::{Pid, number};
+
+/// What does not live on without a connection.
+#[derive(Debug)]
+enum Tied {
+    /// A process.
+    Process(Pid),
+    /// A container.
+    Container(String),
+}
 
 /// A control connection.
 #[derive(Debug)]
@@ -23,8 +34,8 @@ pub(crate) struct ControlConnection {
     watch: OnceLock<Watch>,
     is_greeted: AtomicBool,
     is_closed: AtomicBool,
-    /// Processes that are killed when the connection is closed before they end.
-    tied: Lock<Vec<Pid>, { class::CONTAINER }>,
+    /// What is killed when the connection is closed before it ends.
+    tied: Lock<Vec<Tied>, { class::CONTAINER }>,
     this: Weak<Self>,
 }
 
@@ -58,11 +69,22 @@ impl ControlConnection {
         let _ = rustix::net::shutdown(&self.connection, rustix::net::Shutdown::Both);
     }
 
-    /// Kills the processes that are not to live on without the connection.
+    /// Kills what is not to live on without the connection.
     fn kill_tied(&self) {
-        let tied = std::mem::take(&mut *self.tied.lock());
-        for group in tied.into_iter().filter_map(|pid| self.kernel.processes.group(pid)) {
-            signal::send_from_outside(&self.kernel, &group, Signal::KILL);
+        let (kernel, tied) = (&self.kernel, std::mem::take(&mut *self.tied.lock()));
+        for tied in tied {
+            match tied {
+                Tied::Process(pid) => {
+                    if let Some(group) = kernel.processes.group(pid) {
+                        signal::send_from_outside(kernel, &group, Signal::KILL);
+                    }
+                }
+                Tied::Container(id) => {
+                    if let Ok(container) = kernel.containers.get(&id) {
+                        kernel.containers.kill(kernel, &container);
+                    }
+                }
+            }
         }
     }
 
@@ -110,12 +132,18 @@ impl ControlConnection {
         let (kernel, containers) = (&self.kernel, &self.kernel.containers);
         Some(match request {
             Request::Hello(_) => Ok(Done.into()),
-            Request::Wait(request) => return containers.wait(&request.id, None, replier).transpose(),
+            Request::Wait(request) => {
+                let result = containers.wait(&request.id, None, replier);
+                if let (Ok(None), OnHangUp::Kill) = (&result, request.on_hang_up) {
+                    self.tied.lock().push(Tied::Container(request.id));
+                }
+                return result.transpose();
+            }
             Request::WaitPid(request) => {
                 return containers.wait(&request.id, Some(request.pid), replier).transpose();
             }
             Request::Signal(request) => super::signal::signal(kernel, &request).map(|()| Done.into()),
-            Request::State(request) => containers.get(&request.id).map(|c| c.state(kernel).into()),
+            Request::State(request) => containers.get(&request.id).map(|c| c.state().into()),
             Request::Processes(request) => super::processes::processes(kernel, &request.id).map(Into::into),
             Request::ReadFile(request) => super::read_file::read_file(kernel, &request).map(Into::into),
             Request::Strace(request) => {
@@ -123,9 +151,9 @@ impl ControlConnection {
                 Ok(Done.into())
             }
             Request::Stacks(_) => Ok(super::debug::stacks(kernel).into()),
-            Request::Statistics(_) => Ok(super::debug::statistics(kernel).into()),
-            Request::SetLimits(request) => containers.get(&request.id).map(|_| {
-                kernel.processes.lock().set_task_limit(request.pids);
+            Request::Statistics(request) => super::debug::statistics(kernel, &request.id).map(Into::into),
+            Request::SetLimits(request) => containers.get(&request.id).map(|container| {
+                container.tasks.set_limit(request.pids);
                 Done.into()
             }),
             Request::Destroy(request) => return containers.destroy(kernel, &request.id, replier).transpose(),
@@ -137,10 +165,10 @@ impl ControlConnection {
             }
             Request::Execute(request) => {
                 let result = super::execute::execute(kernel, &request, descriptors);
-                if let (Ok(reply), OnHangUp::Kill) = (&result, request.on_hang_up) {
-                    self.tied.lock().push(reply.pid);
+                if let (Ok(pid), OnHangUp::Kill) = (&result, request.on_hang_up) {
+                    self.tied.lock().push(Tied::Process(*pid));
                 }
-                result.map(Into::into)
+                result.map(|pid| ExecuteReply { pid: number(pid) }.into())
             }
             Request::Pause(request) => {
                 return super::freeze::pause(kernel, &request.id, replier).err().map(Err);

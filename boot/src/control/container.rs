@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use cloister_proto::container::ContainerSpec;
+use cloister_proto::container::{ContainerSpec, Namespace};
 use cloister_proto::control::{ContainerState, ErrorKind, ExitStatus as Reply, Failure, Response, Status};
 use cloister_sync::{Lock, class};
 
 use super::connection::ControlConnection;
+use super::file_server::FileServerWatch;
+use super::namespaces::Namespaces;
 use crate::fs::FsContext;
 use crate::kernel::Kernel;
 use crate::seccomp::Mode;
 use crate::signal::Signal;
-use crate::task::{ExitStatus, Pid, Task, UtsNamespace};
+use crate::task::{ExitStatus, Pid, Task, TaskSet, number};
 
 /// Who is to be told about the end of a process.
 #[derive(Clone, Debug)]
@@ -44,11 +46,27 @@ pub(crate) struct Container {
     pub(crate) spec: ContainerSpec,
     /// Root and mounts.
     pub(crate) fs: Arc<FsContext>,
-    /// The names of the machine.
-    pub(crate) uts: Arc<UtsNamespace>,
     /// Which system calls the processes that are put into it may make.
     pub(crate) seccomp: Mode,
+    /// All else that its processes start in.
+    pub(super) namespaces: Namespaces,
+    /// Its tasks.
+    pub(crate) tasks: Arc<TaskSet>,
+    _file_servers: Vec<Arc<FileServerWatch>>,
     life: Lock<Life, { class::CONTAINER }>,
+}
+
+/// What a container is made of.
+#[derive(Debug)]
+pub(super) struct NewContainer {
+    /// Its id.
+    pub(super) id: String,
+    /// What it is.
+    pub(super) spec: ContainerSpec,
+    /// Its first task, without a program.
+    pub(super) first: Arc<Task>,
+    /// Watches over what serves its files.
+    pub(super) file_servers: Vec<Arc<FileServerWatch>>,
 }
 
 /// Where in its life a container is.
@@ -59,6 +77,8 @@ struct Life {
     init: Pid,
     /// Processes that were put in from outside, and the first one, until they were waited for.
     processes: BTreeMap<Pid, Watched>,
+    /// Who waits until it is destroyed, if it is to be.
+    destroyers: Option<Vec<Replier>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,9 +89,23 @@ struct Watched {
 
 impl Container {
     /// Makes a container that was not started.
-    pub(super) fn new(id: String, spec: ContainerSpec, first: Arc<Task>) -> Self {
-        let (fs, uts, seccomp) = (first.fs(), first.uts(), first.seccomp.mode());
-        Self { id, spec, fs, uts, seccomp, life: Lock::new(Life { first: Some(first), ..Life::default() }) }
+    pub(super) fn new(new: NewContainer) -> Self {
+        let NewContainer { id, spec, first, file_servers } = new;
+        Self {
+            id,
+            spec,
+            fs: first.fs(),
+            seccomp: first.seccomp.mode(),
+            namespaces: Namespaces::of(&first),
+            tasks: Arc::clone(first.group().tasks()),
+            _file_servers: file_servers,
+            life: Lock::new(Life { first: Some(first), ..Life::default() }),
+        }
+    }
+
+    /// Returns whether its PID namespace ends with its first process.
+    pub(super) fn owns_pid_namespace(&self) -> bool {
+        self.spec.namespaces.pid == Namespace::Own
     }
 
     /// Takes the first task, to be started by the caller.
@@ -94,8 +128,24 @@ impl Container {
         life.processes.insert(pid, early);
     }
 
-    /// Says that the first process could not be made: the container is stopped.
-    pub(super) fn fail_start(&self, status: ExitStatus) {
+    /// Drops the first task if it was not started. Returns whether there was one.
+    pub(super) fn drop_first(&self) -> bool {
+        let first = self.life.lock().first.take();
+        first.inspect(|first| first.end()).is_some()
+    }
+
+    /// Takes note that `replier` is to be answered when it is destroyed.
+    pub(super) fn begin_destruction(&self, replier: Replier) {
+        self.life.lock().destroyers.get_or_insert_default().push(replier);
+    }
+
+    /// Takes those that wait until it is destroyed; `None` if it is not to be.
+    pub(super) fn end_destruction(&self) -> Option<Vec<Replier>> {
+        self.life.lock().destroyers.take()
+    }
+
+    /// Says that there will be no first process: the container is stopped.
+    pub(super) fn end_without_start(&self, status: ExitStatus) {
         let waiters = {
             let mut life = self.life.lock();
             let init = life.init;
@@ -131,16 +181,17 @@ impl Container {
     }
 
     /// Returns its state.
-    pub(super) fn state(&self, kernel: &Kernel) -> ContainerState {
+    pub(super) fn state(&self) -> ContainerState {
         let life = self.life.lock();
         let ended = life.processes.get(&life.init).is_some_and(|init| init.status.is_some());
         let status = match (&life.first, ended) {
             (Some(_), _) => Status::Created,
-            (None, false) if kernel.freezer.is_frozen() => Status::Paused,
+            (None, false) if self.tasks.freezer.is_frozen() => Status::Paused,
             (None, false) => Status::Running,
             (None, true) => Status::Stopped,
         };
-        ContainerState { status, init: if ended { 0 } else { life.init } }
+        let init = if ended { 0 } else { self.tasks.pid_namespace.number(life.init) };
+        ContainerState { status, init }
     }
 
     /// Answers `replier` when the process ends (`None`: the first one): `Some` if it has.
@@ -155,7 +206,7 @@ impl Container {
             life.processes.entry(key).or_default();
         }
         let Some(watched) = life.processes.get_mut(&key) else {
-            let message = format!("no process {key} to wait for in container `{}`", self.id);
+            let message = format!("no process {} to wait for in container `{}`", number(key), self.id);
             return Err(Failure::new(ErrorKind::NotFound, message));
         };
         let Some(status) = watched.status else {

@@ -4,18 +4,19 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cloister_proto::ByteString;
-use cloister_proto::container::{FirstProcess, gofer_connections};
+use cloister_proto::container::{ContainerSpec, FirstProcess, Namespace, gofer_connections};
 use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
 
-use super::Container;
-use super::mounts;
+use super::container::{Container, NewContainer};
+use super::mounts::{self, Gofers};
+use super::namespaces::Namespaces;
 use super::process::{self, NewProcess};
 use super::seccomp;
 use crate::error::Errno;
 use crate::fs::{FsContext, Walker, proc};
 use crate::kernel::Kernel;
 use crate::prelude::errno;
-use crate::task::{Task, UtsNames, UtsNamespace};
+use crate::task::{Task, TaskSet};
 
 /// Makes a container.
 ///
@@ -28,31 +29,55 @@ pub(super) fn create(
     descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
     let CreateContainer { id, spec } = request;
+    kernel.containers.check_new(&id)?;
     let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
     let expected = gofer_connections(&spec).saturating_add(3).saturating_add(preserved);
     if descriptors.len() != expected {
         let message = format!("container `{id}` needs {expected} descriptors, not {}", descriptors.len());
         return Err(Failure::new(ErrorKind::InvalidArgument, message));
     }
-    let mut descriptors = descriptors.into_iter();
-    let files: Vec<OwnedFd> = descriptors.by_ref().take(preserved + 3).collect();
-    let mut gofers = descriptors;
+    let namespaces = Namespaces::new(kernel, &spec)?;
+    let pid_namespace = namespaces.pid;
+    let owns_pid_namespace = spec.namespaces.pid == Namespace::Own;
+    let made = populate(kernel, id, spec, &namespaces, descriptors).and_then(|new| {
+        let container = Container::new(new);
+        kernel.containers.add(container)
+    });
+    if made.is_err() && owns_pid_namespace {
+        kernel.processes.lock().forget_pid_namespace(pid_namespace);
+    }
+    made.map(drop)
+}
 
-    let namespace = mounts::new_namespace(kernel, &spec.root, &mut gofers)?;
-    let root = namespace.root();
+/// Makes what a container consists of.
+fn populate(
+    kernel: &Arc<Kernel>,
+    id: String,
+    spec: Box<ContainerSpec>,
+    namespaces: &Namespaces,
+    descriptors: Vec<OwnedFd>,
+) -> Result<NewContainer, Failure> {
+    let mut descriptors = descriptors.into_iter();
+    let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
+    let files: Vec<OwnedFd> = descriptors.by_ref().take(preserved.saturating_add(3)).collect();
+    let mut gofers = Gofers::new(id.clone(), descriptors.collect());
+
+    let mounts = mounts::new_namespace(kernel, &spec.root, &mut gofers)?;
+    let root = mounts.root();
     // The mask of the process is not for what is made before it starts.
-    let fs = Arc::new(FsContext::new(namespace, root.clone(), root, 0));
-    let names = UtsNames { host: spec.hostname.to_vec(), domain: spec.domainname.to_vec() };
+    let fs = Arc::new(FsContext::new(mounts, root.clone(), root, 0));
+    let tasks = TaskSet::new(kernel.containers.new_set_id(), namespaces.pid, spec.limits.pids);
     let new = NewProcess {
         fs: Arc::clone(&fs),
-        uts: Arc::new(UtsNamespace::new(names)),
+        namespaces,
+        tasks: Arc::new(tasks),
         files: process::descriptor_table(kernel, files)?,
         seccomp: seccomp::mode(spec.seccomp.as_ref())?,
         spec: &spec.process,
     };
     let init = process::new_task(kernel, &new)?;
     let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
-    mounts::populate(kernel, walker, &spec, &mut gofers)?;
+    mounts::populate(walker, &spec, &mut gofers)?;
     fs.set_umask(spec.process.user.umask.unwrap_or(0o022));
     set_parameters(&init, &spec.sysctl)?;
     process::name_terminals(&init);
@@ -63,12 +88,7 @@ pub(super) fn create(
     if spec.first_process == FirstProcess::Init {
         process::find_program(&init, &spec.process)?;
     }
-    let task_limit = spec.limits.pids;
-    kernel.containers.add(Container::new(id, *spec, init))?;
-    if task_limit.is_some() {
-        kernel.processes.lock().set_task_limit(task_limit);
-    }
-    Ok(())
+    Ok(NewContainer { id, spec: *spec, first: init, file_servers: gofers.into_watches() })
 }
 
 /// Makes the failure of a step on behalf of a request.

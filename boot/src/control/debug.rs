@@ -1,39 +1,59 @@
 //! `Stacks` and `Statistics`: looking into the kernel.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
-use cloister_proto::control::{StacksReply, StatisticsReply};
+use cloister_proto::control::{Failure, StacksReply, StatisticsReply};
 
+use super::Container;
 use crate::kernel::Kernel;
+use crate::task::{Task, number};
 
 /// Tells what every task is doing.
 pub(super) fn stacks(kernel: &Kernel) -> StacksReply {
     let tasks: Vec<_> = kernel.processes.lock().tasks().cloned().collect();
+    let containers = kernel.containers.all();
     let mut text = String::new();
     for task in tasks {
         let name = task.name();
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "task {} of process {} [{}]\n    {}\n",
-            task.tid(),
-            task.group().tgid(),
+            "task {} of process {} [{}]{}\n    {}\n",
+            number(task.tid()),
+            number(task.group().tgid()),
             String::from_utf8_lossy(&name),
+            container_of(&containers, &task),
             task.describe_activity(),
         );
     }
     StacksReply { text }
 }
 
-/// Tells what the sandbox uses.
-pub(super) fn statistics(kernel: &Kernel) -> StatisticsReply {
+/// Returns in which container a task is, for a sandbox with several.
+fn container_of(containers: &[Arc<Container>], task: &Task) -> String {
+    let is_its = |container: &&Arc<Container>| Arc::ptr_eq(&container.tasks, task.group().tasks());
+    let found = containers.iter().find(is_its).filter(|_| containers.len() > 1);
+    found.map(|container| format!(" in container {}", container.id)).unwrap_or_default()
+}
+
+/// Tells what a container uses.
+pub(super) fn statistics(kernel: &Kernel, id: &str) -> Result<StatisticsReply, Failure> {
+    let tasks = Arc::clone(&kernel.containers.get(id)?.tasks);
     let tree = kernel.processes.lock();
-    let mut reply = StatisticsReply { syscalls: kernel.syscalls_handled(), ..StatisticsReply::default() };
-    for task in tree.tasks() {
-        reply.tasks += 1;
-        let time = task.thread().map(|thread| thread.cpu_time()).unwrap_or_default();
-        reply.user_time += u64::try_from(time.user.as_nanos()).unwrap_or(0);
-        reply.system_time += u64::try_from(time.system.as_nanos()).unwrap_or(0);
-    }
-    reply
+    let mut memory_holders: Vec<i32> =
+        tree.tasks_of(&tasks).filter_map(|task| Some(task.mm()?.space().holder())).collect();
+    memory_holders.sort_unstable();
+    memory_holders.dedup();
+    let living = tree.processes_of(&tasks).filter(|process| process.zombie.is_none());
+    let time = living.fold(tasks.ended_time(), |time, process| time + process.cpu_time());
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Ok(StatisticsReply {
+        tasks: tasks.nr_tasks(),
+        user_time: nanoseconds(time.user),
+        system_time: nanoseconds(time.system),
+        memory_holders,
+        syscalls: kernel.syscalls_handled(),
+    })
 }

@@ -3,13 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use cloister_proto::control::{ErrorKind, Execute, ExecuteReply, Failure, Status};
+use cloister_proto::control::{ErrorKind, Execute, Failure, Status};
 
 use super::process::{self, NewProcess};
 use crate::fs::FsContext;
 use crate::kernel::Kernel;
+use crate::task::Pid;
 
-/// Starts a process in a running container.
+/// Starts a process in a running container. Returns its id.
 ///
 /// # Errors
 ///
@@ -18,9 +19,9 @@ pub(super) fn execute(
     kernel: &Arc<Kernel>,
     request: &Execute,
     descriptors: Vec<OwnedFd>,
-) -> Result<ExecuteReply, Failure> {
+) -> Result<Pid, Failure> {
     let container = kernel.containers.get(&request.id)?;
-    let problem = match container.state(kernel).status {
+    let problem = match container.state().status {
         Status::Running => None,
         Status::Paused => Some("is paused; resume it first"),
         Status::Created | Status::Stopped => Some("does not run"),
@@ -38,7 +39,8 @@ pub(super) fn execute(
     fs.set_umask(request.process.user.umask.unwrap_or(0o022));
     let new = NewProcess {
         fs: Arc::new(fs),
-        uts: Arc::clone(&container.uts),
+        namespaces: &container.namespaces,
+        tasks: Arc::clone(&container.tasks),
         files: process::descriptor_table(kernel, descriptors)?,
         seccomp: container.seccomp.clone(),
         spec: &request.process,
@@ -54,5 +56,5 @@ pub(super) fn execute(
         return Err(failure);
     }
     task.start();
-    Ok(ExecuteReply { pid: task.tid() })
+    Ok(task.tid())
 }

@@ -11,17 +11,22 @@ use crate::kernel::{HostEvents, Kernel, Watch};
 #[derive(Debug)]
 pub(super) struct FileServerWatch {
     kernel: Weak<Kernel>,
+    container: String,
     watch: OnceLock<Watch>,
 }
 
 impl FileServerWatch {
-    /// Watches a connection for as long as the result lives.
+    /// Watches a connection of `container` for as long as the result lives.
     ///
     /// # Errors
     ///
     /// If it can't be watched.
-    pub(super) fn start(kernel: &Arc<Kernel>, connection: &impl AsFd) -> std::io::Result<Arc<Self>> {
-        let this = Arc::new(Self { kernel: Arc::downgrade(kernel), watch: OnceLock::new() });
+    pub(super) fn start(
+        kernel: &Arc<Kernel>,
+        container: String,
+        connection: &impl AsFd,
+    ) -> std::io::Result<Arc<Self>> {
+        let this = Arc::new(Self { kernel: Arc::downgrade(kernel), container, watch: OnceLock::new() });
         let watcher: Weak<dyn HostEvents> = Arc::downgrade(&this) as Weak<_>;
         let watch = kernel.reactor.watch(connection.as_fd(), Events::RDHUP, watcher)?;
         let _ = this.watch.set(watch);
@@ -34,8 +39,9 @@ impl HostEvents for FileServerWatch {
         if events.intersects(Events::RDHUP | Events::HUP | Events::ERR)
             && let Some(kernel) = self.kernel.upgrade()
         {
-            tracing::error!("a file server (cloister-gofer) has ended: its container can't go on");
-            kernel.containers.abort(&kernel);
+            let container = &*self.container;
+            tracing::error!(container, "a file server (cloister-gofer) has ended: its container can't go on");
+            kernel.containers.on_file_server_end(&kernel, container);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! `Pause` and `Resume`: the sandbox stands still, or goes on.
+//! `Pause` and `Resume`: a container stands still, or goes on.
 //!
-//! While the sandbox is frozen no task is let go into guest code and none is taken from the run queue, but for those that
-//! are being killed; timers are late until the thaw. Tasks that wait go on waiting: what wakes them puts them into the run
-//! queue as ever. Requests to freeze and thaw are handled by the worker, between tasks.
+//! While a container is frozen no task of it is let go into guest code and none is taken from the run queue, but for those
+//! that are being killed. Tasks that wait go on waiting: what wakes them puts them into the run queue as ever. Timers are late
+//! until the thaw if all of the sandbox is frozen; otherwise what they do to a frozen container is found by it then. Requests to
+//! freeze and thaw are handled by the worker, between tasks.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use cloister_sync::{Lock, class};
 use super::container::Replier;
 use crate::kernel::Kernel;
 
-/// Whether the sandbox is frozen, and who waits until it stands still.
+/// Whether a container is frozen, and who waits until it stands still.
 #[derive(Debug, Default)]
 pub(crate) struct Freezer {
     is_frozen: AtomicBool,
@@ -22,12 +23,12 @@ pub(crate) struct Freezer {
 }
 
 impl Freezer {
-    /// Returns whether the sandbox is frozen, or about to be.
+    /// Returns whether the container is frozen, or about to be.
     pub(crate) fn is_frozen(&self) -> bool {
         self.is_frozen.load(Ordering::Relaxed)
     }
 
-    /// Takes note that a task has left guest code, and was not let go again if the sandbox is frozen.
+    /// Takes note that a task has left guest code, and was not let go again if the container is frozen.
     pub(crate) fn note_stop(&self) {
         if !self.is_frozen() {
             return;
@@ -46,13 +47,14 @@ impl Freezer {
     }
 }
 
-/// Freezes the sandbox. `replier` answers when the last task stands still.
+/// Freezes a container. `replier` answers when the last task stands still.
 ///
 /// # Errors
 ///
 /// As [`Pause`](cloister_proto::control::Pause) says.
 pub(super) fn pause(kernel: &Kernel, id: &str, replier: Replier) -> Result<(), Failure> {
-    let problem = match kernel.containers.get(id)?.state(kernel).status {
+    let container = kernel.containers.get(id)?;
+    let problem = match container.state().status {
         Status::Running => None,
         Status::Paused => Some("is paused already"),
         Status::Created | Status::Stopped => Some("does not run"),
@@ -60,10 +62,11 @@ pub(super) fn pause(kernel: &Kernel, id: &str, replier: Replier) -> Result<(), F
     if let Some(problem) = problem {
         return Err(Failure::new(ErrorKind::InvalidState, format!("container `{id}` {problem}")));
     }
-    let freezer = &kernel.freezer;
+    let freezer = &container.tasks.freezer;
     freezer.is_frozen.store(true, Ordering::Relaxed);
+    kernel.containers.note_frozen();
     freezer.waiters.lock().push(replier);
-    let tasks: Vec<_> = kernel.processes.lock().tasks().cloned().collect();
+    let tasks: Vec<_> = kernel.processes.lock().tasks_of(&container.tasks).cloned().collect();
     let nr_running = tasks.iter().filter(|task| task.halt()).count();
     freezer.nr_running.store(nr_running, Ordering::Relaxed);
     if nr_running == 0 {
@@ -72,19 +75,26 @@ pub(super) fn pause(kernel: &Kernel, id: &str, replier: Replier) -> Result<(), F
     Ok(())
 }
 
-/// Lets a frozen sandbox go on.
+/// Lets a frozen container go on.
 ///
 /// # Errors
 ///
 /// As [`Resume`](cloister_proto::control::Resume) says.
 pub(super) fn resume(kernel: &Kernel, id: &str) -> Result<(), Failure> {
-    kernel.containers.get(id)?;
-    let freezer = &kernel.freezer;
-    if !freezer.is_frozen.swap(false, Ordering::Relaxed) {
+    if !thaw(kernel, &kernel.containers.get(id)?.tasks.freezer) {
         return Err(Failure::new(ErrorKind::InvalidState, format!("container `{id}` is not paused")));
     }
-    freezer
-        .answer(&Err(Failure::new(ErrorKind::InvalidState, "the sandbox was resumed before it stood still")));
-    kernel.reactor.notify();
     Ok(())
+}
+
+/// Lets what `freezer` holds go on. Returns whether it was frozen.
+pub(super) fn thaw(kernel: &Kernel, freezer: &Freezer) -> bool {
+    if !freezer.is_frozen.swap(false, Ordering::Relaxed) {
+        return false;
+    }
+    kernel.containers.note_thawed();
+    let message = "the container was resumed before it stood still";
+    freezer.answer(&Err(Failure::new(ErrorKind::InvalidState, message)));
+    kernel.reactor.notify();
+    true
 }

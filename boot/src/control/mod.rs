@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `server`, `connection` | the socket, the handshake, requests and replies |
 //! | `containers`, `container` | the containers of the sandbox, and the life of one |
-//! | `create`, `start`, `execute` | making a container, its first process, and others |
+//! | `create`, `namespaces`, `mounts`, `file_server` | making a container, and what it consists of |
+//! | `start`, `execute`, `process` | its first process, and others |
 //! | `seccomp` | the system call filter of its configuration |
 //! | `keep` | outliving who started it |
 //! | `freeze` | standing still and going on |
@@ -20,6 +21,7 @@ mod file_server;
 mod freeze;
 mod keep;
 mod mounts;
+mod namespaces;
 mod process;
 mod processes;
 mod read_file;

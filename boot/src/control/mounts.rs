@@ -7,6 +7,7 @@ use cloister_proto::container::{ContainerSpec, MountKind, MountSpec, Overlay, Ro
 use cloister_proto::control::Failure;
 
 use super::create::failed;
+use super::file_server::FileServerWatch;
 use crate::error::Errno;
 use crate::fs::devpts::{self, DevptsOptions};
 use crate::fs::gofer::{GoferFs, Trust};
@@ -18,6 +19,34 @@ use crate::fs::{
 };
 use crate::kernel::Kernel;
 use crate::prelude::errno;
+use crate::task::Task;
+
+/// The connections to the file servers of a container, in the order of their use.
+#[derive(Debug)]
+pub(super) struct Gofers {
+    container: String,
+    connections: std::vec::IntoIter<OwnedFd>,
+    watches: Vec<Arc<FileServerWatch>>,
+}
+
+impl Gofers {
+    /// Takes the connections over.
+    pub(super) fn new(container: String, connections: Vec<OwnedFd>) -> Self {
+        Self { container, connections: connections.into_iter(), watches: Vec::new() }
+    }
+
+    /// Takes the next connection, and watches over it.
+    fn next(&mut self, kernel: &Arc<Kernel>) -> Result<OwnedFd, Errno> {
+        let connection = self.connections.next().ok_or(errno::EINVAL)?;
+        self.watches.push(FileServerWatch::start(kernel, self.container.clone(), &connection)?);
+        Ok(connection)
+    }
+
+    /// Returns the watches over those that were used.
+    pub(super) fn into_watches(self) -> Vec<Arc<FileServerWatch>> {
+        self.watches
+    }
+}
 
 /// Makes the mount namespace of a container, with nothing but its root.
 ///
@@ -27,7 +56,7 @@ use crate::prelude::errno;
 pub(super) fn new_namespace(
     kernel: &Arc<Kernel>,
     root: &RootSpec,
-    gofers: &mut impl Iterator<Item = OwnedFd>,
+    gofers: &mut Gofers,
 ) -> Result<Arc<MountNamespace>, Failure> {
     let mount = gofer_mount(kernel, gofers, root.overlay, Trust::Exclusive)
         .map_err(|errno| failed("mount the root file system", errno))?;
@@ -40,14 +69,13 @@ pub(super) fn new_namespace(
 ///
 /// `Os` with the mount that failed.
 pub(super) fn populate(
-    kernel: &Arc<Kernel>,
     mut walker: Walker<'_>,
     spec: &ContainerSpec,
-    gofers: &mut impl Iterator<Item = OwnedFd>,
+    gofers: &mut Gofers,
 ) -> Result<(), Failure> {
     for mount in &spec.mounts {
         let what = || format!("mount `{}`", mount.destination);
-        let new = new_mount(kernel, mount, gofers).map_err(|errno| failed(what(), errno))?;
+        let new = new_mount(walker.task(), mount, gofers).map_err(|errno| failed(what(), errno))?;
         let kind = new.root.inode().kind();
         let point =
             mount_point(&mut walker, &mount.destination, kind).map_err(|errno| failed(what(), errno))?;
@@ -78,11 +106,8 @@ fn namespace(walker: &Walker<'_>) -> Arc<MountNamespace> {
 }
 
 /// Makes what is to be mounted.
-fn new_mount(
-    kernel: &Arc<Kernel>,
-    spec: &MountSpec,
-    gofers: &mut impl Iterator<Item = OwnedFd>,
-) -> Result<NewMount, Errno> {
+fn new_mount(task: &Task, spec: &MountSpec, gofers: &mut Gofers) -> Result<NewMount, Errno> {
+    let kernel = task.kernel();
     let flags = MountFlags::from_bits_truncate(spec.flags);
     let simple = |root: Arc<Dentry>, source: &str| NewMount {
         root,
@@ -106,7 +131,7 @@ fn new_mount(
             };
             simple(tmpfs(options), "tmpfs")
         }
-        MountKind::Proc => simple(proc::new_tree(kernel, new_device_number()), "proc"),
+        MountKind::Proc => simple(proc::new_tree(kernel, task.pid_namespace(), new_device_number()), "proc"),
         MountKind::Sysfs => simple(sys::new_tree(kernel, new_device_number()), "sysfs"),
         MountKind::Devtmpfs => {
             let root = tmpfs(TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() });
@@ -134,12 +159,11 @@ fn tmpfs(options: TmpfsOptions) -> Arc<Dentry> {
 /// Mounts what is behind the next gofer connection, under an overlay if that is asked for.
 fn gofer_mount(
     kernel: &Arc<Kernel>,
-    gofers: &mut impl Iterator<Item = OwnedFd>,
+    gofers: &mut Gofers,
     overlay: Overlay,
     trust: Trust,
 ) -> Result<NewMount, Errno> {
-    let connection = gofers.next().ok_or(errno::EINVAL)?;
-    kernel.containers.watch_file_server(kernel, &connection)?;
+    let connection = gofers.next(kernel)?;
     let lower = GoferFs::connect(connection, trust).map_err(|error| {
         tracing::error!(%error, "a gofer does not serve");
         errno::EIO

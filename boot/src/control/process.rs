@@ -7,6 +7,7 @@ use cloister_proto::container::ProcessSpec;
 use cloister_proto::control::{ErrorKind, Failure};
 
 use super::create::failed;
+use super::namespaces::Namespaces;
 use crate::error::{Errno, Fail, fail};
 use crate::fs::host::{HostStream, Terminal};
 use crate::fs::{
@@ -20,7 +21,7 @@ use crate::seccomp::Mode;
 use crate::signal::{SignalActions, TaskSignals};
 use crate::task::{
     self, Capabilities, Credentials, Policy, Process, Rlimit, Scheduling, Task, TaskAttributes, TaskParts,
-    TaskRun, ThreadGroup, UtsNamespace,
+    TaskRun, TaskSet, ThreadGroup,
 };
 use crate::tty::job_control;
 
@@ -29,8 +30,10 @@ use crate::tty::job_control;
 pub(super) struct NewProcess<'a> {
     /// Root, current directory and umask.
     pub(super) fs: Arc<FsContext>,
-    /// The names of the machine.
-    pub(super) uts: Arc<UtsNamespace>,
+    /// The other namespaces.
+    pub(super) namespaces: &'a Namespaces,
+    /// The tasks of the container.
+    pub(super) tasks: Arc<TaskSet>,
     /// The descriptors.
     pub(super) files: Arc<FdTable>,
     /// Which system calls it may make.
@@ -67,10 +70,10 @@ pub(super) fn descriptor_table(
 /// `Os` if the host has no room for a process.
 pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc<Task>, Failure> {
     let no_room = |errno| failed("make a process", errno);
-    let pid = kernel.processes.lock().new_pid().ok_or_else(|| no_room(errno::EAGAIN))?;
+    let pid = kernel.processes.lock().new_pid(new.namespaces.pid).ok_or_else(|| no_room(errno::EAGAIN))?;
     let space = kernel.platform.new_address_space().map_err(no_room)?;
     let mm = Mm::new(space, MemoryLimits::default(), Randomization::On);
-    let group = ThreadGroup::new(pid);
+    let group = ThreadGroup::new(pid, Arc::clone(&new.tasks));
     for limit in &new.spec.rlimits {
         let value = Rlimit { soft: limit.soft, hard: limit.hard };
         group.rlimits_mut().set_by_number(limit.resource, value);
@@ -83,7 +86,9 @@ pub(super) fn new_task(kernel: &Arc<Kernel>, new: &NewProcess<'_>) -> Result<Arc
         mm: Some(Arc::clone(&mm)),
         files: Some(Arc::clone(&new.files)),
         fs: Arc::clone(&new.fs),
-        uts: Arc::clone(&new.uts),
+        uts: Arc::clone(&new.namespaces.uts),
+        ipc: Arc::clone(&new.namespaces.ipc),
+        net: Arc::clone(&new.namespaces.net),
         actions: Arc::new(SignalActions::default()),
     };
     let run = TaskRun::new(cloister_abi::Registers::default(), mm, Arc::clone(&new.files));

@@ -9,7 +9,7 @@ use crate::fs::proc;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal;
-use crate::task::Process;
+use crate::task::{Process, number};
 
 /// The most bytes of a command line that are told, as Linux does in `/proc/PID/cmdline` of old.
 const MAX_COMMAND: u64 = 4096;
@@ -18,9 +18,11 @@ const MAX_COMMANDS: u64 = 2 << 20;
 
 /// Lists the processes of a container.
 pub(super) fn processes(kernel: &Kernel, id: &str) -> Result<ProcessesReply, Failure> {
-    kernel.containers.get(id)?;
-    let described: Vec<_> =
-        kernel.processes.lock().processes().map(|process| describe(kernel, process)).collect();
+    let container = kernel.containers.get(id)?;
+    let described: Vec<_> = {
+        let tree = kernel.processes.lock();
+        tree.processes_of(&container.tasks).map(|process| describe(kernel, process)).collect()
+    };
     // Their memory is looked at without the tree's lock.
     let mut left = MAX_COMMANDS;
     let with_command = |(mut reply, mm): (Reply, Option<Arc<Mm>>)| {
@@ -53,8 +55,8 @@ fn describe(kernel: &Kernel, process: &Process) -> (Reply, Option<Arc<Mm>>) {
         Some(_) => b'S',
     };
     let reply = Reply {
-        pid: process.group.tgid(),
-        ppid: process.parent,
+        pid: number(process.group.tgid()),
+        ppid: number(process.parent),
         uid: leader.map_or(process.uid, |task| task.credentials().uid),
         state,
         cpu_time: nanoseconds(time.total()),

@@ -18,11 +18,13 @@ pub(super) fn start(kernel: &Arc<Kernel>, id: &str) -> Result<(), Failure> {
     let container = kernel.containers.get(id)?;
     let task = container.claim_start()?;
     container.set_init(task.tid());
-    task.group().state().signals.is_init = container.spec.first_process == FirstProcess::Init;
+    // In a namespace of others there is a first process already.
+    task.group().state().signals.is_init =
+        container.spec.first_process == FirstProcess::Init && container.owns_pid_namespace();
     process::add_to_tree(kernel, &task);
     if let Err(failure) = process::execute(&task, &container.spec.process) {
         process::abandon(kernel, &task);
-        kernel.containers.fail_start(kernel, &container, exit_status(&failure));
+        kernel.containers.end_without_start(kernel, &container, exit_status(&failure));
         return Err(failure);
     }
     task.start();

@@ -8,14 +8,13 @@ use std::time::Duration;
 use cloister_platform::{Platform, Supervisor};
 
 use super::{Parameters, Reactor, RunQueue, TimerQueue};
-use crate::control::{Containers, Freezer};
+use crate::control::Containers;
 use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
 use crate::fs::host::HostFiles;
-use crate::ipc::Ipc;
 use crate::loader::VdsoObject;
-use crate::net::Net;
+use crate::net::InFlight;
 use crate::rand::random_uuid;
 use crate::syscall::{Strace, UnimplementedLog};
 use crate::task::futex::FutexTable;
@@ -65,16 +64,12 @@ pub(crate) struct Kernel {
     pub(crate) processes: ProcessTree,
     /// The containers.
     pub(crate) containers: Containers,
-    /// Whether the sandbox stands still.
-    pub(crate) freezer: Freezer,
     /// The virtual file system.
     pub(crate) vfs: Vfs,
     /// The futexes that somebody waits for.
     pub(crate) futexes: FutexTable,
     /// What can be set of the kernel.
     pub(crate) parameters: Parameters,
-    /// The System V objects.
-    pub(crate) ipc: Ipc,
     /// The kernel's code in user space.
     pub(crate) vdso: VdsoObject,
     /// The tasks that were woken.
@@ -87,8 +82,8 @@ pub(crate) struct Kernel {
     pub(crate) anon_files: AnonFiles,
     /// The descriptors of the host that are files of the guest.
     pub(crate) host_files: HostFiles,
-    /// What sockets share.
-    pub(crate) net: Net,
+    /// Descriptors that are on their way.
+    pub(crate) in_flight: Arc<InFlight>,
     /// The right to have epoll instances watch each other.
     pub(crate) epoll_nesting: Nesting,
     /// The log of system calls.
@@ -115,18 +110,16 @@ impl Kernel {
             clock: Clock::new(),
             processes: ProcessTree::default(),
             containers: Containers::default(),
-            freezer: Freezer::default(),
             vfs: Vfs::default(),
             futexes: FutexTable::default(),
             parameters: Parameters::default(),
-            ipc: Ipc::default(),
             vdso: VdsoObject::default(),
             run_queue: RunQueue::default(),
             timers: Arc::new(TimerQueue::default()),
             reactor: Arc::new(Reactor::new()?),
             anon_files: AnonFiles::default(),
             host_files: HostFiles::default(),
-            net: Net::default(),
+            in_flight: Arc::default(),
             epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),
@@ -147,7 +140,7 @@ impl Kernel {
 
     /// Takes the task that is to run next.
     fn next_task(&self) -> Option<Arc<Task>> {
-        if self.freezer.is_frozen() { self.run_queue.pop_if(Task::is_killed) } else { self.run_queue.pop() }
+        if self.containers.has_frozen() { self.run_queue.pop_if(Task::may_run) } else { self.run_queue.pop() }
     }
 
     /// Ends the sandbox once the work at hand is done.
@@ -164,7 +157,7 @@ impl Supervisor for Kernel {
         // Last, since tasks that ran may have set timers.
         loop {
             let now = self.clock.monotonic();
-            let next = if self.freezer.is_frozen() { None } else { self.timers.expire_due(now) };
+            let next = if self.containers.are_all_frozen() { None } else { self.timers.expire_due(now) };
             let Some(task) = self.next_task() else {
                 return next.map(|at| at.saturating_duration_since(now));
             };

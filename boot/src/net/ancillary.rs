@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::error::Errno;
 use crate::fs::OpenFile;
-use crate::prelude::{Task, errno};
+use crate::prelude::{SyscallCx, Task, errno};
 use crate::task::Pid;
 
 /// `struct ucred`: who sent something, or made a connection.
@@ -29,6 +29,11 @@ pub(crate) struct Ucred {
 impl Ucred {
     /// What a receiver sees of a sender that is not known.
     pub(crate) const NOBODY: Self = Self { pid: 0, uid: 65534, gid: 65534 };
+
+    /// Returns it as it is shown to the caller: with the process by its number.
+    pub(crate) fn as_seen_by(self, cx: &SyscallCx<'_>) -> Self {
+        Self { pid: cx.number(self.pid), ..self }
+    }
 
     /// Returns what is sent for `task` if it says nothing else: its real ids.
     pub(crate) fn real(task: &Task) -> Self {

@@ -72,7 +72,8 @@ impl Control {
             }
             net::SCM_CREDENTIALS => {
                 let credentials = Ucred::read_from_bytes(data);
-                let credentials = credentials.map_err(|_| fail(errno::EINVAL, "not credentials"))?;
+                let raw = credentials.map_err(|_| fail(errno::EINVAL, "not credentials"))?;
+                let credentials = Ucred { pid: cx.pid(raw.pid), ..raw };
                 check_credentials(cx.task, credentials)?;
                 self.credentials = Some(credentials);
             }

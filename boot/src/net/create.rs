@@ -44,7 +44,7 @@ fn create_inet(
     kind: SocketType,
     protocol: u32,
 ) -> Result<Arc<dyn Socket>, Fail> {
-    let inet = &cx.kernel().net.inet;
+    let inet = &cx.task.net().inet;
     match (kind, protocol) {
         (SocketType::Stream, 0 | ip_protocol::TCP) => Ok(TcpSocket::new(version, &inet.tcp)),
         (SocketType::Datagram, 0 | ip_protocol::UDP) => Ok(UdpSocket::new(version, &inet.udp)),
@@ -59,7 +59,7 @@ fn create_netlink(cx: &SyscallCx<'_>, kind: SocketType, protocol: u32) -> Result
     const ROUTE: u32 = 0;
     match (kind, protocol) {
         (SocketType::Raw | SocketType::Datagram, ROUTE) => {
-            Ok(NetlinkSocket::new(kind, cx.task.group().tgid()))
+            Ok(NetlinkSocket::new(kind, cx.number(cx.group().tgid())))
         }
         (SocketType::Raw | SocketType::Datagram, _) => {
             Err(fail(errno::EPROTONOSUPPORT, "only routes can be asked for"))

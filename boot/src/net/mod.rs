@@ -50,13 +50,11 @@ pub(crate) use create::create;
 pub(crate) use options::SocketOptions;
 pub(crate) use socket::{Destination, Outgoing, Received, Socket, SocketFile, SocketType};
 
-/// What the sockets of the sandbox share: a field of the kernel.
+/// A network namespace (`network_namespaces(7)`): a loopback device, and names that sockets have.
 #[derive(Debug, Default)]
-pub(crate) struct Net {
+pub(crate) struct NetNamespace {
     /// Abstract names.
     pub(crate) unix_names: unix::Names,
     /// Ports.
     pub(crate) inet: inet::Inet,
-    /// Descriptors that are on their way.
-    pub(crate) in_flight: std::sync::Arc<InFlight>,
 }

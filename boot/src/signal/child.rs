@@ -8,7 +8,7 @@ use super::state::JobReport;
 use super::{Handler, Origin, Signal, SignalInfo, Target, send};
 use crate::event::Events;
 use crate::kernel::Kernel;
-use crate::task::{ExitStatus, Pid, Process, ThreadGroup, Tree};
+use crate::task::{ExitStatus, Pid, Process, ThreadGroup, Tree, number};
 use crate::time::ticks;
 
 /// What `SIGCHLD` and `waitid(2)` tell about a child.
@@ -34,7 +34,7 @@ impl ChildInfo {
 
     /// Returns the signal `signal` about it: `status` is an exit code or a signal's number, by `code`.
     fn to_signal(self, signal: Signal, code: i32, status: i32) -> SignalInfo {
-        let mut info = SignalInfo::new(signal, code).with_sender(self.pid, self.uid);
+        let mut info = SignalInfo::new(signal, code).with_sender(number(self.pid), self.uid);
         info.fields[1] = u64::from(status.cast_unsigned());
         info.fields[2] = ticks(self.user_time);
         info.fields[3] = ticks(self.system_time);

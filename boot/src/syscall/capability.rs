@@ -51,7 +51,9 @@ pub(super) fn sys_capget(cx: &mut SyscallCx<'_>, header: Address, data: Address)
     let credentials: Arc<Credentials> = match header.pid {
         ..0 => return Err(fail(errno::EINVAL, "`pid` is negative")),
         0 => cx.credentials(),
-        pid => cx.kernel().processes.task(pid).ok_or(fail(errno::ESRCH, "no such thread"))?.credentials(),
+        pid => {
+            cx.kernel().processes.task(cx.pid(pid)).ok_or(fail(errno::ESRCH, "no such thread"))?.credentials()
+        }
     };
     let sets = [credentials.effective, credentials.permitted, credentials.inheritable];
     for (at, shift) in (0_u64..).zip([0, 32]).take(count) {
@@ -66,7 +68,7 @@ pub(super) fn sys_capget(cx: &mut SyscallCx<'_>, header: Address, data: Address)
 /// Handles `capset(header, data)`.
 pub(super) fn sys_capset(cx: &mut SyscallCx<'_>, header: Address, data: Address) -> SyscallResult {
     let (header, count) = read_header(cx, header)?;
-    if header.pid != 0 && header.pid != cx.task.tid() {
+    if header.pid != 0 && cx.pid(header.pid) != cx.task.tid() {
         return Err(fail(errno::EPERM, "only the caller's own can be set"));
     }
     let data: Vec<Data> = cx.memory().read_array(data, count)?;

@@ -128,15 +128,15 @@ fn clone(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> SyscallResult {
         cx.set_state(SyscallState::Vforked(tid));
         return wait_for_vfork(cx, tid);
     }
-    Ok(tid.into())
+    Ok(cx.number(tid).into())
 }
 
 /// Waits until `child` executes a program or ends. No signal but a fatal one interrupts this (`vfork(2)`).
 fn wait_for_vfork(cx: &mut SyscallCx<'_>, child: Pid) -> SyscallResult {
-    let Some(task) = cx.kernel().processes.task(child) else { return Ok(child.into()) };
+    let Some(task) = cx.kernel().processes.task(child) else { return Ok(cx.number(child).into()) };
     cx.wake_on(task.vfork.queue(), Events::IN);
     if !task.vfork.is_pending() {
-        return Ok(child.into());
+        return Ok(cx.number(child).into());
     }
     if cx.group().state().exit.is_some() {
         return Err(Fail::Restart(Restart::NoIntr));

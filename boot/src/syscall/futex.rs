@@ -274,7 +274,8 @@ pub(super) fn sys_get_robust_list(
     head: Address,
     len: Address,
 ) -> SyscallResult {
-    if tid != 0 && tid != cx.task.tid() {
+    let tid = if tid == 0 { cx.task.tid() } else { cx.pid(tid) };
+    if tid != cx.task.tid() {
         let exists = cx.kernel().processes.task(tid).is_some();
         let errno = if exists { errno::EPERM } else { errno::ESRCH };
         return Err(fail(errno, "another task's list"));

@@ -3,35 +3,38 @@
 
 use super::{Address, Int};
 use crate::prelude::*;
-use crate::task::{Pid, Process, Tree};
+use crate::task::{Process, Tree};
 
 /// Handles `getpid()`.
 pub(super) fn sys_getpid(cx: &mut SyscallCx<'_>) -> SyscallResult {
-    Ok(cx.group().tgid().into())
+    Ok(cx.number(cx.group().tgid()).into())
 }
 
 /// Handles `gettid()`.
 pub(super) fn sys_gettid(cx: &mut SyscallCx<'_>) -> SyscallResult {
-    Ok(cx.task.tid().into())
+    Ok(cx.number(cx.task.tid()).into())
 }
 
 /// Handles `getppid()`.
 pub(super) fn sys_getppid(cx: &mut SyscallCx<'_>) -> SyscallResult {
     let parent = cx.kernel().processes.lock().process(cx.group().tgid()).map_or(0, |process| process.parent);
-    Ok(parent.into())
+    Ok(cx.number(parent).into())
 }
 
 /// Handles `set_tid_address(address)`.
 pub(super) fn sys_set_tid_address(cx: &mut SyscallCx<'_>, address: Address) -> SyscallResult {
     cx.run.clear_child_tid = address.0;
-    Ok(cx.task.tid().into())
+    Ok(cx.number(cx.task.tid()).into())
 }
 
-/// Returns the process that the thread `pid` is of; 0 is the caller.
-fn process_of<'a>(cx: &SyscallCx<'_>, tree: &'a Tree, pid: Pid) -> Result<&'a Process, Fail> {
+/// Returns the process that the thread with the number `pid` is of; 0 is the caller.
+fn process_of<'a>(cx: &SyscallCx<'_>, tree: &'a Tree, pid: Int) -> Result<&'a Process, Fail> {
     let tgid = match pid {
         0 => cx.group().tgid(),
-        pid => tree.task(pid).map_or(pid, |task| task.group().tgid()),
+        number => {
+            let pid = cx.pid(number);
+            tree.task(pid).map_or(pid, |task| task.group().tgid())
+        }
     };
     tree.process(tgid).ok_or(fail(errno::ESRCH, "no such process"))
 }
@@ -39,7 +42,7 @@ fn process_of<'a>(cx: &SyscallCx<'_>, tree: &'a Tree, pid: Pid) -> Result<&'a Pr
 /// Handles `getpgid(pid)`.
 pub(super) fn sys_getpgid(cx: &mut SyscallCx<'_>, pid: Int) -> SyscallResult {
     let tree = cx.kernel().processes.lock();
-    Ok(process_of(cx, &tree, pid)?.process_group.into())
+    Ok(cx.number(process_of(cx, &tree, pid)?.process_group).into())
 }
 
 /// Handles `getpgrp()`.
@@ -50,17 +53,17 @@ pub(super) fn sys_getpgrp(cx: &mut SyscallCx<'_>) -> SyscallResult {
 /// Handles `getsid(pid)`.
 pub(super) fn sys_getsid(cx: &mut SyscallCx<'_>, pid: Int) -> SyscallResult {
     let tree = cx.kernel().processes.lock();
-    Ok(process_of(cx, &tree, pid)?.session.into())
+    Ok(cx.number(process_of(cx, &tree, pid)?.session).into())
 }
 
 /// Handles `setpgid(pid, process_group)`.
 pub(super) fn sys_setpgid(cx: &mut SyscallCx<'_>, pid: Int, process_group: Int) -> SyscallResult {
     let own = cx.group().tgid();
-    let pid = if pid == 0 { own } else { pid };
-    let process_group = if process_group == 0 { pid } else { process_group };
     if process_group < 0 {
         return Err(fail(errno::EINVAL, "the process group is negative"));
     }
+    let pid = if pid == 0 { own } else { cx.pid(pid) };
+    let process_group = if process_group == 0 { pid } else { cx.pid(process_group) };
     let mut tree = cx.kernel().processes.lock();
     let session = tree.process(own).map(|process| process.session);
     let Some(process) = tree.process(pid) else {
@@ -103,5 +106,5 @@ pub(super) fn sys_setsid(cx: &mut SyscallCx<'_>) -> SyscallResult {
         process.session = own;
         process.process_group = own;
     }
-    Ok(own.into())
+    Ok(cx.number(own).into())
 }

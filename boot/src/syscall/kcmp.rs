@@ -44,7 +44,7 @@ pub(super) fn sys_kcmp(
 }
 
 fn find(cx: &SyscallCx<'_>, pid: Int) -> Result<Arc<Task>, Fail> {
-    let task = cx.kernel().processes.task(pid).ok_or(fail(errno::ESRCH, "no such process"))?;
+    let task = cx.kernel().processes.task(cx.pid(pid)).ok_or(fail(errno::ESRCH, "no such process"))?;
     if Arc::ptr_eq(task.group(), cx.group()) || may_look_into(&cx.credentials(), &task.credentials()) {
         Ok(task)
     } else {

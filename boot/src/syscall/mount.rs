@@ -99,7 +99,7 @@ fn new_root(cx: &SyscallCx<'_>, kind: &str, data: &str) -> Result<Arc<Dentry>, F
             Dentry::new_root(root)
         }
         "devpts" => Dentry::new_root(devpts::Directory::new_root(DevptsOptions::default().parse(data)?)),
-        "proc" => proc::new_tree(cx.kernel(), new_device_number()),
+        "proc" => proc::new_tree(cx.kernel(), cx.task.pid_namespace(), new_device_number()),
         "sysfs" => sys::new_tree(cx.kernel(), new_device_number()),
         _ => return Err(fail(errno::ENODEV, "file systems of this type can't be mounted")),
     })

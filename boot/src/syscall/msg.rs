@@ -76,7 +76,8 @@ pub(super) fn sys_msgget(cx: &mut SyscallCx<'_>, key: Int, flags: Int) -> Syscal
     let time = now(cx);
     let parameters = &cx.kernel().parameters;
     let get = Get { key, flags, credentials: &credentials, limit: parameters.message_queues.size() };
-    let mut queues = cx.kernel().ipc.message_queues.lock();
+    let ipc = cx.task.ipc();
+    let mut queues = ipc.message_queues.lock();
     match queues.find(&get)? {
         Found::Existing(id) => Ok(id.into()),
         Found::Nothing => {
@@ -169,7 +170,8 @@ fn wait<T>(
     let has_waited = cx.state().is_some();
     let credentials = cx.credentials();
     let mut try_once = |cx: &mut SyscallCx<'_>| {
-        let mut queues = cx.kernel().ipc.message_queues.lock();
+        let ipc = cx.task.ipc();
+        let mut queues = ipc.message_queues.lock();
         let queue = queues.get_mut(id).map_err(|failure| {
             if has_waited { fail(errno::EIDRM, "the queue was removed meanwhile") } else { failure }
         })?;
@@ -179,7 +181,7 @@ fn wait<T>(
     if flags & IPC_NOWAIT != 0 {
         return try_once(cx);
     }
-    let events: WaitQueue = match cx.kernel().ipc.message_queues.lock().get_mut(id) {
+    let events: WaitQueue = match cx.task.ipc().message_queues.lock().get_mut(id) {
         Ok(queue) => queue.queue.clone(),
         // The attempt tells what is wrong.
         Err(_) => WaitQueue::new(),
@@ -202,7 +204,8 @@ pub(super) fn sys_msgctl(
     match command(raw_command) {
         command @ (IPC_STAT | MSG_STAT | MSG_STAT_ANY) => {
             let (found, raw) = {
-                let mut queues = cx.kernel().ipc.message_queues.lock();
+                let ipc = cx.task.ipc();
+                let mut queues = ipc.message_queues.lock();
                 let (found, queue) =
                     if command == IPC_STAT { (0, queues.get_mut(id)?) } else { queues.at_place(id)? };
                 if command != MSG_STAT_ANY {
@@ -218,7 +221,8 @@ pub(super) fn sys_msgctl(
             let limit_at = buffer.0.wrapping_add(std::mem::offset_of!(RawQueue, limit_bytes) as u64);
             let limit_bytes = cx.memory().read::<u64>(Address(limit_at))?;
             let time = now(cx);
-            let mut queues = cx.kernel().ipc.message_queues.lock();
+            let ipc = cx.task.ipc();
+            let mut queues = ipc.message_queues.lock();
             let queue = queues.get_mut(id)?;
             queue.data.permission.check_owner(&credentials)?;
             if limit_bytes > cx.kernel().parameters.message_queue_bytes.get()
@@ -232,7 +236,8 @@ pub(super) fn sys_msgctl(
             Ok(Outcome::OK)
         }
         IPC_RMID => {
-            let mut queues = cx.kernel().ipc.message_queues.lock();
+            let ipc = cx.task.ipc();
+            let mut queues = ipc.message_queues.lock();
             queues.get_mut(id)?.data.permission.check_owner(&credentials)?;
             if let Some(queue) = queues.remove(id) {
                 queue.wake();
@@ -255,7 +260,8 @@ fn info(cx: &SyscallCx<'_>, command: u32, buffer: Address) -> SyscallResult {
         int(limits.message_queues.get()),
     );
     let highest = {
-        let queues = cx.kernel().ipc.message_queues.lock();
+        let ipc = cx.task.ipc();
+        let queues = ipc.message_queues.lock();
         if command == MSG_INFO {
             raw.pool = int(queues.len() as u64);
             raw.map = int(queues.iter().map(|queue| queue.data.messages.len() as u64).sum());

@@ -5,7 +5,7 @@ use super::{Address, Fd, Int, UInt};
 use crate::fs::{OpenFlags, anon};
 use crate::prelude::*;
 use crate::signal::{Signal, SignalInfo};
-use crate::task::{Capabilities, Credentials, PidFd, ThreadGroup};
+use crate::task::{Capabilities, Credentials, PidFd, PidNamespace, ThreadGroup};
 
 /// Handles `pidfd_open(pid, flags)`.
 pub(super) fn sys_pidfd_open(cx: &mut SyscallCx<'_>, pid: Int, raw_flags: UInt) -> SyscallResult {
@@ -14,7 +14,7 @@ pub(super) fn sys_pidfd_open(cx: &mut SyscallCx<'_>, pid: Int, raw_flags: UInt) 
         return Err(fail(errno::EINVAL, "unknown `flags`, or `pid` is not positive"));
     }
     let group = {
-        let tree = cx.kernel().processes.lock();
+        let (tree, pid) = (cx.kernel().processes.lock(), cx.pid(pid));
         match tree.process(pid) {
             Some(process) => Arc::clone(&process.group),
             None if tree.task(pid).is_some() => {
@@ -45,7 +45,7 @@ pub(super) fn sys_pidfd_send_signal(
         None
     } else {
         let signal = Signal::new(raw_signal).map_err(|errno| fail(errno, "no such signal"))?;
-        Some(SignalInfo::user(signal, cx.group().tgid(), cx.credentials().uid))
+        Some(SignalInfo::user(signal, sender_for(cx, group), cx.credentials().uid))
     };
     send_to_process(cx, group, info)
 }
@@ -63,6 +63,11 @@ pub(super) fn sys_pidfd_getfd(cx: &mut SyscallCx<'_>, pidfd: Fd, fd: Fd, flags: 
     let files = task.files().ok_or(fail(errno::ESRCH, "the process has ended"))?;
     let wanted = files.get(fd.0).ok_or(fail(errno::EBADF, "not open in the process"))?;
     Ok(anon::install(cx, wanted, OpenFlags::CLOSE_ON_EXEC)?.into())
+}
+
+/// Returns what `group` is told of the caller's process: its number, if both are in one PID namespace.
+fn sender_for(cx: &SyscallCx<'_>, group: &ThreadGroup) -> i32 {
+    PidNamespace::of(group.tgid()).number(cx.group().tgid())
 }
 
 fn any_task(cx: &SyscallCx<'_>, group: &Arc<ThreadGroup>) -> Option<Arc<Task>> {

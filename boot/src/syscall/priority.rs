@@ -14,16 +14,16 @@ fn threads(cx: &SyscallCx<'_>, which: UInt, who: Int) -> Result<Vec<Arc<Task>>, 
     let tree = cx.kernel().processes.lock();
     let tasks: Vec<_> = match which {
         PRIO_PROCESS if who == 0 => vec![Arc::clone(cx.task)],
-        PRIO_PROCESS => tree.task(who).into_iter().cloned().collect(),
+        PRIO_PROCESS => tree.task(cx.pid(who)).into_iter().cloned().collect(),
         PRIO_PGRP => {
             let own = || tree.process(cx.group().tgid()).map_or(0, |process| process.process_group);
-            let group = if who == 0 { own() } else { who };
+            let group = if who == 0 { own() } else { cx.pid(who) };
             let members = tree.processes().filter(|process| process.process_group == group);
             members.flat_map(|process| process.tasks.iter().cloned()).collect()
         }
         PRIO_USER => {
             let uid = if who == 0 { cx.credentials().uid } else { who.cast_unsigned() };
-            tree.tasks().filter(|task| task.credentials().uid == uid).cloned().collect()
+            tree.tasks_of(cx.group().tasks()).filter(|task| task.credentials().uid == uid).cloned().collect()
         }
         _ => return Err(fail(errno::EINVAL, "unknown `which`")),
     };

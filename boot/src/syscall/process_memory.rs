@@ -5,7 +5,7 @@ use super::{Address, Fd, Int, Size, UInt, ULong, madvise};
 use crate::fs::{Sink, Source};
 use crate::mm::{Mm, UserMemory};
 use crate::prelude::*;
-use crate::task::{Capabilities, PidFd};
+use crate::task::{Capabilities, Pid, PidFd};
 
 /// How much is copied at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -23,7 +23,7 @@ pub(super) fn sys_process_vm_readv(
     check_flags(flags)?;
     let into = cx.memory().read_iovec(local, local_count)?;
     let from = cx.memory().read_iovec(remote, remote_count)?;
-    let mut from = UserMemory::new(mm_of(cx, pid)?).source_of(from);
+    let mut from = UserMemory::new(mm_of(cx, cx.pid(pid))?).source_of(from);
     copy(&mut from, &mut cx.memory().sink_of(into))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn sys_process_vm_writev(
     check_flags(flags)?;
     let from = cx.memory().read_iovec(local, local_count)?;
     let into = cx.memory().read_iovec(remote, remote_count)?;
-    let mut into = UserMemory::new(mm_of(cx, pid)?).sink_of(into);
+    let mut into = UserMemory::new(mm_of(cx, cx.pid(pid))?).sink_of(into);
     copy(&mut cx.memory().source_of(from), &mut into)
 }
 
@@ -49,7 +49,7 @@ fn check_flags(flags: u64) -> Result<(), Fail> {
 }
 
 /// Returns the address space of the task `pid`, if the caller may look into it.
-fn mm_of(cx: &SyscallCx<'_>, pid: i32) -> Result<Arc<Mm>, Fail> {
+fn mm_of(cx: &SyscallCx<'_>, pid: Pid) -> Result<Arc<Mm>, Fail> {
     let gone = || fail(errno::ESRCH, "no such process");
     let task = cx.kernel().processes.task(pid).ok_or_else(gone)?;
     let is_own = Arc::ptr_eq(task.group(), cx.group());

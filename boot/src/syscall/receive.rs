@@ -117,7 +117,7 @@ fn receive_message(
     }
     let mut control = ControlWriter::new(header.control_len);
     if socket.options().has(Switches::PASS_CREDENTIALS) {
-        let credentials = received.credentials.unwrap_or(Ucred::NOBODY);
+        let credentials = received.credentials.unwrap_or(Ucred::NOBODY).as_seen_by(cx);
         control.add(net::SOL_SOCKET, net::SCM_CREDENTIALS, zerocopy::IntoBytes::as_bytes(&credentials));
     }
     if let Some(ancillary) = &received.ancillary {

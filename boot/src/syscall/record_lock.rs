@@ -103,7 +103,7 @@ pub(super) fn test(cx: &SyscallCx<'_>, file: &OpenFile, address: Address, comman
             whence: 0,
             start: signed(lock.first),
             len: if lock.last == TO_THE_END { 0 } else { signed(lock.last - lock.first + 1) },
-            pid: lock.pid,
+            pid: if lock.pid < 0 { lock.pid } else { cx.number(lock.pid) },
             ..request.raw
         },
     };

@@ -39,7 +39,7 @@ pub(super) fn sys_prlimit64(
     };
     let task = match pid {
         0 => Arc::clone(cx.task),
-        pid => cx.kernel().processes.task(pid).ok_or(fail(errno::ESRCH, "no such process"))?,
+        pid => cx.kernel().processes.task(cx.pid(pid)).ok_or(fail(errno::ESRCH, "no such process"))?,
     };
     if !Arc::ptr_eq(&task, cx.task) && !is_allowed(&cx.credentials(), &task.credentials()) {
         return Err(fail(errno::EPERM, "the process has another user"));

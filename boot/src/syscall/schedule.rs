@@ -38,7 +38,7 @@ fn thread(cx: &SyscallCx<'_>, tid: Int) -> Result<Arc<Task>, Fail> {
     match tid {
         ..0 => Err(fail(errno::EINVAL, "`pid` is negative")),
         0 => Ok(Arc::clone(cx.task)),
-        tid => cx.kernel().processes.task(tid).ok_or(fail(errno::ESRCH, "no such thread")),
+        tid => cx.kernel().processes.task(cx.pid(tid)).ok_or(fail(errno::ESRCH, "no such thread")),
     }
 }
 

@@ -76,7 +76,8 @@ pub(super) fn sys_semget(cx: &mut SyscallCx<'_>, key: Int, count: Int, flags: In
     let credentials = cx.credentials();
     let time = now(cx);
     let get = Get { key, flags, credentials: &credentials, limit: sets };
-    let mut semaphores = cx.kernel().ipc.semaphores.lock();
+    let ipc = cx.task.ipc();
+    let mut semaphores = ipc.semaphores.lock();
     match semaphores.sets.find(&get)? {
         Found::Existing(id) => {
             if semaphores.sets.get_mut(id)?.data.semaphores.len() < count {
@@ -123,7 +124,8 @@ pub(super) fn sys_semtimedop(
     let credentials = cx.credentials();
     let queue = {
         let alters = ops.iter().any(|op| op.change != 0);
-        let mut semaphores = cx.kernel().ipc.semaphores.lock();
+        let ipc = cx.task.ipc();
+        let mut semaphores = ipc.semaphores.lock();
         let set = semaphores.sets.get_mut(id).map_err(gone)?;
         let access = if alters { IpcAccess::Write } else { IpcAccess::Read };
         set.data.permission.check(&credentials, access)?;
@@ -132,7 +134,7 @@ pub(super) fn sys_semtimedop(
     let deadline = cx.deadline(timeout);
     let who = Operator { task: cx.task.tid(), process: cx.group().tgid(), now: now(cx) };
     let result = cx.block_on(&queue, Events::IN, deadline, Restart::NoHand, |cx| {
-        match cx.kernel().ipc.semaphores.lock().operate(id, &ops, who)? {
+        match cx.task.ipc().semaphores.lock().operate(id, &ops, who)? {
             Operated::MustWait => Err(fail(errno::EAGAIN, "an operation has to wait")),
             operated => Ok(operated),
         }
@@ -154,7 +156,7 @@ pub(super) fn sys_semtimedop(
 }
 
 fn forget(cx: &SyscallCx<'_>, id: i32) {
-    if let Ok(set) = cx.kernel().ipc.semaphores.lock().sets.get_mut(id) {
+    if let Ok(set) = cx.task.ipc().semaphores.lock().sets.get_mut(id) {
         set.forget_waiter(cx.task.tid());
     }
 }
@@ -190,7 +192,7 @@ pub(super) fn sys_semctl(
             let semaphore = *set.semaphore(number, errno::EINVAL)?;
             let count = |what| i32::try_from(set.count_waiting(number, what)).unwrap_or(i32::MAX);
             Ok(match command {
-                GETPID => semaphore.pid,
+                GETPID => cx.number(semaphore.pid),
                 GETVAL => semaphore.value,
                 GETNCNT => count(WaitFor::Increase),
                 _ => count(WaitFor::Zero),
@@ -222,7 +224,8 @@ pub(super) fn sys_semctl(
         command @ (SEM_STAT | SEM_STAT_ANY) => {
             let credentials = cx.credentials();
             let (found, raw) = {
-                let mut semaphores = cx.kernel().ipc.semaphores.lock();
+                let ipc = cx.task.ipc();
+                let mut semaphores = ipc.semaphores.lock();
                 let (found, set) = semaphores.sets.at_place(id)?;
                 if command == SEM_STAT {
                     set.data.permission.check(&credentials, IpcAccess::Read)?;
@@ -235,7 +238,8 @@ pub(super) fn sys_semctl(
         IPC_SET => {
             let new = RawPermission::read(cx, buffer)?;
             let (time, credentials) = (now(cx), cx.credentials());
-            let mut semaphores = cx.kernel().ipc.semaphores.lock();
+            let ipc = cx.task.ipc();
+            let mut semaphores = ipc.semaphores.lock();
             let set = semaphores.sets.get_mut(id)?;
             set.data.permission.check_owner(&credentials)?;
             new.apply(&mut set.data.permission);
@@ -244,7 +248,8 @@ pub(super) fn sys_semctl(
         }
         IPC_RMID => {
             let credentials = cx.credentials();
-            let mut semaphores = cx.kernel().ipc.semaphores.lock();
+            let ipc = cx.task.ipc();
+            let mut semaphores = ipc.semaphores.lock();
             semaphores.sets.get_mut(id)?.data.permission.check_owner(&credentials)?;
             semaphores.forget_undo(id, None);
             if let Some(set) = semaphores.sets.remove(id) {
@@ -268,7 +273,8 @@ fn look<T>(
     work: impl FnOnce(&mut SemaphoreSet) -> Result<T, Fail>,
 ) -> Result<T, Fail> {
     let credentials = cx.credentials();
-    let mut semaphores = cx.kernel().ipc.semaphores.lock();
+    let ipc = cx.task.ipc();
+    let mut semaphores = ipc.semaphores.lock();
     let set = semaphores.sets.get_mut(id)?;
     set.data.permission.check(&credentials, IpcAccess::Read)?;
     work(set)
@@ -280,7 +286,8 @@ fn set_values(cx: &SyscallCx<'_>, id: i32, number: Option<i32>, values: &[i32]) 
         return Err(fail(errno::ERANGE, "a value is negative or too large"));
     }
     let (time, pid, credentials) = (now(cx), cx.group().tgid(), cx.credentials());
-    let mut semaphores = cx.kernel().ipc.semaphores.lock();
+    let ipc = cx.task.ipc();
+    let mut semaphores = ipc.semaphores.lock();
     let set = semaphores.sets.get_mut(id)?;
     set.data.permission.check(&credentials, IpcAccess::Write)?;
     for (at, value) in (number.unwrap_or(0)..).zip(values) {
@@ -296,7 +303,8 @@ fn set_values(cx: &SyscallCx<'_>, id: i32, number: Option<i32>, values: &[i32]) 
 /// Tells the limits (`struct seminfo`), or how much is used.
 fn info(cx: &SyscallCx<'_>, command: u32, buffer: Address) -> SyscallResult {
     let (sets, count, highest) = {
-        let semaphores = cx.kernel().ipc.semaphores.lock();
+        let ipc = cx.task.ipc();
+        let semaphores = ipc.semaphores.lock();
         let count = semaphores.sets.iter().map(|set| set.data.semaphores.len()).sum::<usize>();
         (semaphores.sets.len(), count, semaphores.sets.highest_place())
     };

@@ -128,7 +128,7 @@ fn send(
     let to = resolve(cx, socket, message)?;
     let total: usize = message.ranges.iter().map(|range| range.len).sum();
     let credentials = message.control.credentials.unwrap_or_else(|| Ucred::real(cx.task));
-    let in_flight = Arc::clone(&cx.kernel().net.in_flight);
+    let in_flight = Arc::clone(&cx.kernel().in_flight);
     let is_stream = socket.kind() == SocketType::Stream;
     loop {
         let mut source = cx.memory().source_of(message.ranges.clone());

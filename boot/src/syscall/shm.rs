@@ -75,7 +75,8 @@ pub(super) fn sys_shmget(cx: &mut SyscallCx<'_>, key: Int, size: Size, flags: In
     let credentials = cx.credentials();
     let parameters = &cx.kernel().parameters;
     let get = Get { key, flags, credentials: &credentials, limit: parameters.shared_memory_segments.size() };
-    let mut segments = cx.kernel().ipc.shared_memory.lock();
+    let ipc = cx.task.ipc();
+    let mut segments = ipc.shared_memory.lock();
     segments.retain(|segment| !segment.is_gone());
     match segments.find(&get)? {
         Found::Existing(id) => {
@@ -123,7 +124,8 @@ pub(super) fn sys_shmat(
     let access = if flags & SHM_RDONLY == 0 { IpcAccess::ReadWrite } else { IpcAccess::Read };
     let credentials = cx.credentials();
     let (memory, size) = {
-        let mut segments = cx.kernel().ipc.shared_memory.lock();
+        let ipc = cx.task.ipc();
+        let mut segments = ipc.shared_memory.lock();
         let segment = segments.get_mut(id)?;
         segment.data.permission.check(&credentials, access)?;
         let memory = segment.memory().ok_or(fail(errno::EIDRM, "the segment is gone"))?;
@@ -166,7 +168,8 @@ pub(super) fn sys_shmdt(cx: &mut SyscallCx<'_>, Address(address): Address) -> Sy
         return Err(invalid());
     }
     let size = {
-        let mut segments = cx.kernel().ipc.shared_memory.lock();
+        let ipc = cx.task.ipc();
+        let mut segments = ipc.shared_memory.lock();
         let segment = segments.iter_mut().find(|segment| segment.is(object)).ok_or_else(invalid)?;
         (segment.data.last, segment.data.detached) = (cx.group().tgid(), now(cx));
         segment.data.size
@@ -196,7 +199,8 @@ pub(super) fn sys_shmctl(
     let command = command(raw_command);
     let new = if command == IPC_SET { Some(RawPermission::read(cx, buffer)?) } else { None };
     let dropped;
-    let mut segments = cx.kernel().ipc.shared_memory.lock();
+    let ipc = cx.task.ipc();
+    let mut segments = ipc.shared_memory.lock();
     segments.retain(|segment| !segment.is_gone());
     match command {
         IPC_STAT | SHM_STAT | SHM_STAT_ANY => {

@@ -43,15 +43,17 @@ fn find_process(tree: &Tree, pid: Pid) -> Result<&Process, Fail> {
 pub(super) fn sys_kill(cx: &mut SyscallCx<'_>, pid: Int, raw_signal: Int) -> SyscallResult {
     let sender = cx.group().tgid();
     let uid = cx.credentials().uid;
-    let info = optional_signal(raw_signal)?.map(|signal| SignalInfo::user(signal, sender, uid));
+    let info = optional_signal(raw_signal)?.map(|signal| SignalInfo::user(signal, cx.number(sender), uid));
     let kernel = Arc::clone(cx.kernel());
     let tree = kernel.processes.lock();
     match pid {
-        1.. => send(cx, &tree, find_process(&tree, pid)?, Target::Group, info)?,
+        1.. => send(cx, &tree, find_process(&tree, cx.pid(pid))?, Target::Group, info)?,
         -1 => {
-            // All but the first process of the container and the caller.
-            let others =
-                |process: &&Process| process.group.tgid() != sender && !process.group.state().signals.is_init;
+            // All that the caller sees, but the first process of the container and itself.
+            let others = |process: &&Process| {
+                let pid = process.group.tgid();
+                cx.number(pid) != 0 && pid != sender && !process.group.state().signals.is_init
+            };
             match send_to_all(cx, &tree, tree.processes().filter(others), info) {
                 Err(failure) if failure.is(errno::EPERM) => {}
                 ended => ended?,
@@ -60,7 +62,7 @@ pub(super) fn sys_kill(cx: &mut SyscallCx<'_>, pid: Int, raw_signal: Int) -> Sys
         Int::MIN => return Err(fail(errno::ESRCH, "no such process group")),
         _ => {
             let own = tree.process(sender).map_or(0, |process| process.process_group);
-            let id = if pid == 0 { own } else { -pid };
+            let id = if pid == 0 { own } else { cx.pid(-pid) };
             let members = tree.processes().filter(|process| process.process_group == id);
             send_to_all(cx, &tree, members, info)?;
         }
@@ -106,7 +108,7 @@ pub(super) fn sys_tkill(cx: &mut SyscallCx<'_>, tid: Int, raw_signal: Int) -> Sy
         return Err(fail(errno::EINVAL, "`tid` is not positive"));
     }
     let info = thread_info(cx, raw_signal)?;
-    send_to_thread(cx, None, tid, info)
+    send_to_thread(cx, None, cx.pid(tid), info)
 }
 
 /// Handles `tgkill(tgid, tid, signal)`.
@@ -115,11 +117,11 @@ pub(super) fn sys_tgkill(cx: &mut SyscallCx<'_>, tgid: Int, tid: Int, raw_signal
         return Err(fail(errno::EINVAL, "an id is not positive"));
     }
     let info = thread_info(cx, raw_signal)?;
-    send_to_thread(cx, Some(tgid), tid, info)
+    send_to_thread(cx, Some(cx.pid(tgid)), cx.pid(tid), info)
 }
 
 fn thread_info(cx: &SyscallCx<'_>, raw_signal: Int) -> Result<Option<SignalInfo>, Fail> {
-    let (pid, uid) = (cx.group().tgid(), cx.credentials().uid);
+    let (pid, uid) = (cx.number(cx.group().tgid()), cx.credentials().uid);
     Ok(optional_signal(raw_signal)?.map(|signal| SignalInfo::thread(signal, pid, uid)))
 }
 
@@ -157,10 +159,10 @@ pub(super) fn sys_rt_sigqueueinfo(
     raw_signal: Int,
     info: Address,
 ) -> SyscallResult {
-    let info = read_info(cx, tgid, raw_signal, info)?;
+    let info = read_info(cx, cx.pid(tgid), raw_signal, info)?;
     let kernel = Arc::clone(cx.kernel());
     let tree = kernel.processes.lock();
-    send(cx, &tree, find_process(&tree, tgid)?, Target::Group, info)?;
+    send(cx, &tree, find_process(&tree, cx.pid(tgid))?, Target::Group, info)?;
     Ok(Outcome::OK)
 }
 
@@ -175,6 +177,6 @@ pub(super) fn sys_rt_tgsigqueueinfo(
     if tid <= 0 || tgid <= 0 {
         return Err(fail(errno::EINVAL, "an id is not positive"));
     }
-    let info = read_info(cx, tgid, raw_signal, info)?;
-    send_to_thread(cx, Some(tgid), tid, info)
+    let info = read_info(cx, cx.pid(tgid), raw_signal, info)?;
+    send_to_thread(cx, Some(cx.pid(tgid)), cx.pid(tid), info)
 }

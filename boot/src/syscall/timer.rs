@@ -47,9 +47,10 @@ fn notify(cx: &SyscallCx<'_>, event: &SigEvent) -> Result<Notify, Fail> {
         SIGEV_NONE => return Ok(Notify::Nobody),
         SIGEV_SIGNAL | SIGEV_THREAD => None,
         SIGEV_THREAD_ID => {
-            let task = cx.kernel().processes.task(event.tid);
+            let tid = cx.pid(event.tid);
+            let task = cx.kernel().processes.task(tid);
             let is_own = task.is_some_and(|task| Arc::ptr_eq(task.group(), cx.group()));
-            Some(is_own.then_some(event.tid).ok_or(fail(errno::EINVAL, "not a thread of the process"))?)
+            Some(is_own.then_some(tid).ok_or(fail(errno::EINVAL, "not a thread of the process"))?)
         }
         _ => return Err(fail(errno::EINVAL, "unknown `sigev_notify`")),
     };

@@ -7,7 +7,7 @@ use super::{Address, Fd, Int, UInt};
 use crate::event::Events;
 use crate::fs::OpenFlags;
 use crate::prelude::*;
-use crate::task::{ExitStatus, PidFd, WaitFor, WaitOptions, Waited, WaitedChange, find_child};
+use crate::task::{ExitStatus, Pid, PidFd, WaitFor, WaitOptions, Waited, WaitedChange, find_child};
 
 /// `siginfo_t` as `waitid` fills it.
 #[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
@@ -45,17 +45,17 @@ pub(super) fn sys_wait4(
     let options = options(raw_options, allowed)? | WaitOptions::EXITED;
     let wait_for = match pid {
         ..-1 => match pid.checked_neg() {
-            Some(group) => WaitFor::ProcessGroup(group),
+            Some(group) => WaitFor::ProcessGroup(cx.pid(group)),
             None => return Err(fail(errno::ESRCH, "no such process group")),
         },
         -1 => WaitFor::Any,
         0 => WaitFor::ProcessGroup(own_process_group(cx)),
-        1.. => WaitFor::Process(pid),
+        1.. => WaitFor::Process(cx.pid(pid)),
     };
     let Some(waited) = wait(cx, wait_for, options)? else { return Ok(0_u32.into()) };
     cx.memory().write_if(status, &wait_status(waited.change))?;
     cx.memory().write_if(rusage, &Rusage::from(waited.time))?;
-    Ok(waited.pid.into())
+    Ok(cx.number(waited.pid).into())
 }
 
 /// Handles `waitid(which, id, info, options, rusage)`.
@@ -74,9 +74,9 @@ pub(super) fn sys_waitid(
     let mut is_blocking = true;
     let wait_for = match which {
         P_ALL => WaitFor::Any,
-        P_PID if id > 0 => WaitFor::Process(id),
+        P_PID if id > 0 => WaitFor::Process(cx.pid(id)),
         P_PGID if id == 0 => WaitFor::ProcessGroup(own_process_group(cx)),
-        P_PGID if id > 0 => WaitFor::ProcessGroup(id),
+        P_PGID if id > 0 => WaitFor::ProcessGroup(cx.pid(id)),
         P_PIDFD if id >= 0 => {
             let file = cx.file(Fd(id))?;
             is_blocking = !file.flags().contains(OpenFlags::NON_BLOCKING);
@@ -93,7 +93,7 @@ pub(super) fn sys_waitid(
         }
         waited
     };
-    cx.memory().write_if(info, &waited.map(|waited| info_of(&waited)).unwrap_or_default())?;
+    cx.memory().write_if(info, &waited.map(|waited| info_of(cx, &waited)).unwrap_or_default())?;
     if let Some(waited) = &waited {
         cx.memory().write_if(rusage, &Rusage::from(waited.time))?;
     }
@@ -106,7 +106,7 @@ fn options(raw: UInt, allowed: WaitOptions) -> Result<WaitOptions, Fail> {
         .ok_or(fail(errno::EINVAL, "unknown `options`"))
 }
 
-fn own_process_group(cx: &SyscallCx<'_>) -> i32 {
+fn own_process_group(cx: &SyscallCx<'_>) -> Pid {
     cx.kernel().processes.lock().process(cx.group().tgid()).map_or(0, |process| process.process_group)
 }
 
@@ -133,7 +133,7 @@ fn wait_status(change: WaitedChange) -> u32 {
 }
 
 /// `CLD_*` of `sigaction(2)` and the status that goes with it.
-fn info_of(waited: &Waited) -> WaitInfo {
+fn info_of(cx: &SyscallCx<'_>, waited: &Waited) -> WaitInfo {
     let (code, status) = match waited.change {
         WaitedChange::Ended(ExitStatus::Exited(code)) => (1, i32::from(code)),
         WaitedChange::Ended(ExitStatus::Signaled { signal, core_dumped: false }) => (2, i32::from(signal)),
@@ -141,5 +141,5 @@ fn info_of(waited: &Waited) -> WaitInfo {
         WaitedChange::Stopped(signal) => (5, i32::from(signal.number())),
         WaitedChange::Continued => (6, 18),
     };
-    WaitInfo { signal: 17, code, pid: waited.pid, uid: waited.uid, status, ..WaitInfo::default() }
+    WaitInfo { signal: 17, code, pid: cx.number(waited.pid), uid: waited.uid, status, ..WaitInfo::default() }
 }

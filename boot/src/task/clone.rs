@@ -6,7 +6,7 @@ use bitflags::bitflags;
 
 use super::{
     Capabilities, Credentials, Pid, PidFd, Process, Resource, Task, TaskParts, TaskRun, ThreadGroup,
-    UtsNamespace,
+    UtsNamespace, number,
 };
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
@@ -188,10 +188,10 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     // An id that was handed out is not handed out again before 4 million others were.
     let tid = {
         let mut tree = cx.kernel().processes.lock();
-        if !tree.has_room() {
+        if !cx.group().tasks().has_room() {
             return Err(fail(errno::EAGAIN, "the container may have no more tasks"));
         }
-        tree.new_pid().ok_or(fail(errno::EAGAIN, "too many tasks"))?
+        tree.new_pid(cx.task.pid_namespace()).ok_or(fail(errno::EAGAIN, "too many tasks"))?
     };
     let group = if flags.contains(CloneFlags::THREAD) {
         Arc::clone(cx.group())
@@ -221,10 +221,10 @@ pub(crate) fn clone_task(cx: &mut SyscallCx<'_>, arguments: &CloneArguments) -> 
     }
     if flags.contains(CloneFlags::CHILD_SETTID) {
         // As in Linux a child that can't be told is not an error.
-        let _ = crate::mm::UserMemory::new(mm).write(arguments.child_tid, &tid);
+        let _ = crate::mm::UserMemory::new(mm).write(arguments.child_tid, &number(tid));
     }
     if flags.contains(CloneFlags::PARENT_SETTID) {
-        let _ = cx.memory().write(arguments.parent_tid, &tid);
+        let _ = cx.memory().write(arguments.parent_tid, &number(tid));
     }
     add_to_tree(cx, &task, arguments);
     Ok(task)
@@ -240,7 +240,8 @@ fn check_process_limit(cx: &SyscallCx<'_>) -> Result<(), Fail> {
         return Ok(());
     }
     let tree = cx.kernel().processes.lock();
-    let tasks = tree.tasks().filter(|task| task.credentials().uid == credentials.uid).count();
+    let tasks =
+        tree.tasks_of(cx.group().tasks()).filter(|task| task.credentials().uid == credentials.uid).count();
     if tasks as u64 >= limit { Err(fail(errno::EAGAIN, "the user has too many tasks")) } else { Ok(()) }
 }
 

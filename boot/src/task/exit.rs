@@ -73,7 +73,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     let group = Arc::clone(cx.group());
     group.timers.stop();
     let status = group.state().final_status();
-    kernel.ipc.on_process_exit(group.tgid());
+    cx.task.ipc().on_process_exit(group.tgid());
     let mut tree = kernel.processes.lock();
     let held_groups = signal::groups_held(&tree, group.tgid());
     let (orphans, reaper) = reparent_children(&mut tree, group.tgid());
@@ -81,6 +81,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     process.zombie = Some(status);
     process.uid = cx.task.credentials().uid;
     process.name = cx.task.name();
+    group.tasks().add_ended_time(process.cpu_time());
     let parent = process.parent;
     job_control::on_process_exit(&mut tree, group.tgid());
     signal::wake_orphaned_groups(&tree, &held_groups);
@@ -93,7 +94,7 @@ fn end_process(cx: &mut SyscallCx<'_>) {
     if parent == 0 || signal::notify_parent_of_exit(&kernel, &group, parent, status) {
         kernel.processes.lock().reap(group.tgid());
     }
-    kernel.containers.on_process_exit(&kernel, group.tgid(), status);
+    kernel.containers.on_process_exit(&kernel, &group, status);
 }
 
 /// Gives the children of `tgid` to the next subreaper above it, or to the first process of the container. Returns their

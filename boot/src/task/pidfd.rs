@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pid, ThreadGroup};
+use super::{Pid, ThreadGroup, number};
 use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::event::{Events, WaitQueue};
@@ -79,7 +79,7 @@ impl FileOps for PidFd {
     }
 
     fn fd_info(&self) -> String {
-        let tgid = self.group.tgid();
+        let tgid = number(self.group.tgid());
         format!("Pid:\t{tgid}\nNSpid:\t{tgid}\n")
     }
 }

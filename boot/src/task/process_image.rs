@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::process_tree::{ExitStatus, Pid, Process, Tree};
+use super::process_tree::{ExitStatus, Process, Tree};
 use super::thread_group::{GroupState, ThreadGroup};
-use super::{PID_MAX, Rlimits, Task};
+use super::{PID_MAX, Pid, PidNamespace, Rlimits, Task, TaskSet};
 use crate::error::Errno;
 use crate::prelude::errno;
 use crate::tty::{Sessions, SessionsImage, Terminal};
@@ -16,6 +16,8 @@ use crate::tty::{Sessions, SessionsImage, Terminal};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ThreadGroupImage {
     tgid: Pid,
+    /// The container's [`TaskSet`], by its id.
+    task_set: u32,
     state: GroupState,
     rlimits: Rlimits,
     has_ended: bool,
@@ -25,16 +27,24 @@ impl ThreadGroupImage {
     /// Saves a group.
     pub(crate) fn of(group: &ThreadGroup) -> Self {
         let (tgid, rlimits) = (group.tgid(), group.rlimits());
-        Self { tgid, state: group.state().clone(), rlimits, has_ended: group.has_ended() }
+        let (task_set, has_ended) = (group.tasks().id(), group.has_ended());
+        Self { tgid, task_set, state: group.state().clone(), rlimits, has_ended }
     }
 
-    /// Brings the group back.
-    pub(crate) fn restore(self) -> Arc<ThreadGroup> {
-        let group = ThreadGroup::new(self.tgid);
+    /// Brings the group back; the tasks of its container are found by their id.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if they are not there.
+    pub(crate) fn restore(
+        self,
+        set_of: impl Fn(u32) -> Option<Arc<TaskSet>>,
+    ) -> Result<Arc<ThreadGroup>, Errno> {
+        let group = ThreadGroup::new(self.tgid, set_of(self.task_set).ok_or(errno::EINVAL)?);
         *group.state() = self.state;
         *group.rlimits_mut() = self.rlimits;
         group.restore_end(self.has_ended);
-        Arc::new(group)
+        Ok(Arc::new(group))
     }
 }
 
@@ -42,6 +52,8 @@ impl ThreadGroupImage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TreeImage {
     last_pid: Pid,
+    /// The PID namespaces, and the number that was handed out last in each.
+    namespaces: Vec<(PidNamespace, i32)>,
     processes: Vec<ProcessImage>,
     sessions: SessionsImage,
 }
@@ -105,6 +117,7 @@ impl TreeImage {
     pub(crate) fn of(tree: &Tree, terminal_id: impl Fn(&Arc<dyn Terminal>) -> u64) -> Self {
         Self {
             last_pid: tree.last_pid,
+            namespaces: tree.namespaces.iter().map(|(namespace, last)| (*namespace, *last)).collect(),
             processes: tree.processes.values().map(ProcessImage::of).collect(),
             sessions: tree.sessions.to_image(terminal_id),
         }
@@ -121,7 +134,9 @@ impl TreeImage {
         task_of: impl Fn(Pid) -> Option<Arc<Task>>,
         terminal_of: impl Fn(u64) -> Option<Arc<dyn Terminal>>,
     ) -> Result<Tree, Errno> {
-        if !(0..PID_MAX).contains(&self.last_pid) {
+        let is_valid =
+            |(namespace, last): &(PidNamespace, i32)| namespace.is_valid() && (0..PID_MAX).contains(last);
+        if self.last_pid < 0 || !self.namespaces.iter().all(is_valid) {
             return Err(errno::EINVAL);
         }
         let (mut tasks, mut processes) = (BTreeMap::new(), BTreeMap::new());
@@ -135,6 +150,7 @@ impl TreeImage {
                 if is_foreign || tasks.insert(task.tid(), Arc::clone(task)).is_some() {
                     return Err(errno::EINVAL);
                 }
+                group.tasks().note_added();
             }
             if processes.insert(tgid, image.restore(group, own)).is_some() {
                 return Err(errno::EINVAL);
@@ -142,8 +158,8 @@ impl TreeImage {
         }
         check_families(&processes)?;
         let sessions = Sessions::from_image(self.sessions, terminal_of)?;
-        // The limit of tasks is for who restores to set.
-        Ok(Tree { last_pid: self.last_pid, tasks, processes, sessions, ..Tree::default() })
+        let namespaces = self.namespaces.into_iter().collect();
+        Ok(Tree { last_pid: self.last_pid, namespaces, tasks, processes, sessions })
     }
 }
 
@@ -168,12 +184,14 @@ mod tests {
 
     #[test]
     fn a_thread_group_comes_back() {
-        let group = ThreadGroup::new(12);
+        let tasks = Arc::new(TaskSet::new(4, PidNamespace::default(), None));
+        let group = ThreadGroup::new(12, Arc::clone(&tasks));
         group.state().oom_score_adj = -7;
         group.state().exit = Some(ExitStatus::Exited(3));
         group.rlimits_mut().change(Resource::OpenFiles, Rlimit { soft: 5, hard: 6 }, true).unwrap();
         let image = saved(&ThreadGroupImage::of(&group));
-        let restored = image.clone().restore();
+        let restored = image.clone().restore(|id| (id == 4).then(|| Arc::clone(&tasks))).unwrap();
+        assert!(image.clone().restore(|_| None).is_err(), "no such container");
         assert_eq!(ThreadGroupImage::of(&restored), image);
         assert_eq!((restored.tgid(), restored.rlimit(Resource::OpenFiles)), (12, 5));
         assert_eq!(restored.state().final_status(), ExitStatus::Exited(3));
@@ -199,7 +217,9 @@ mod tests {
             is_subreaper: true,
             has_executed: false,
         };
-        let mut tree = Tree { last_pid: ids[1], ..Tree::default() };
+        let namespace = PidNamespace::default();
+        let namespaces = [(namespace, ids[1])].into();
+        let mut tree = Tree { last_pid: ids[1], namespaces, ..Tree::default() };
         tree.processes.insert(ids[0], process(first, 0, vec![ids[1]], false));
         tree.processes.insert(ids[1], process(second, ids[0], vec![], true));
         let image = saved(&TreeImage::of(&tree, |_| 0));
@@ -211,7 +231,7 @@ mod tests {
         let mut restored = restore(image.clone()).unwrap();
         assert_eq!(TreeImage::of(&restored, |_| 0), image);
         assert_eq!(restored.tasks.keys().copied().collect::<Vec<_>>(), [ids[0]]);
-        assert!(restored.new_pid().is_some_and(|new| new > ids[1]), "ids go on where they were");
+        assert!(restored.new_pid(namespace).is_some_and(|new| new > ids[1]), "ids go on where they were");
 
         let refused = |change: &dyn Fn(&mut TreeImage)| {
             let mut image = image.clone();
@@ -219,6 +239,7 @@ mod tests {
             restore(image).err() == Some(errno::EINVAL)
         };
         assert!(refused(&|image| image.last_pid = -1));
+        assert!(refused(&|image| image.namespaces[0].1 = PID_MAX));
         assert!(refused(&|image| image.processes[0].tasks = vec![ids[1]]), "another process's task");
         assert!(refused(&|image| image.processes[0].children.clear()), "a parent that knows of no child");
         assert!(refused(&|image| image.processes[1].parent = 99));

@@ -12,15 +12,9 @@ use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
-use super::{Task, ThreadGroup};
+use super::{PID_MAX, Pid, PidNamespace, Task, TaskSet, ThreadGroup};
 use crate::signal::Signal;
 use crate::tty::Sessions;
-
-/// An id of a task, a thread group, a process group or a session.
-pub(crate) type Pid = i32;
-
-/// The largest id, plus one (`/proc/sys/kernel/pid_max`).
-pub(crate) const PID_MAX: Pid = 1 << 22;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,11 +81,11 @@ impl Process {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     pub(super) last_pid: Pid,
+    /// The PID namespaces, each with the number that was handed out last in it.
+    pub(super) namespaces: BTreeMap<PidNamespace, i32>,
     pub(super) tasks: BTreeMap<Pid, Arc<Task>>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) sessions: Sessions,
-    /// How many tasks there may be.
-    pub(super) task_limit: Option<u64>,
 }
 
 /// All tasks and processes of the sandbox.
@@ -118,36 +112,44 @@ impl ProcessTree {
 }
 
 impl Tree {
-    /// Reserves an id that no task, process, process group or session has; the caller adds a task with it before it
-    /// unlocks the tree. `None` if there are too many tasks.
-    pub(crate) fn new_pid(&mut self) -> Option<Pid> {
-        // As Linux: ids go up, and start again behind those of the system's daemons.
-        let first = if self.last_pid + 1 >= PID_MAX { 300 } else { self.last_pid + 1 };
-        let pid = (first..PID_MAX).chain(300..first).find(|pid| !self.is_used(*pid))?;
-        self.last_pid = pid;
-        Some(pid)
+    /// Makes a PID namespace; `None` if there are too many. The sandbox's first one is there without.
+    pub(crate) fn new_pid_namespace(&mut self) -> Option<PidNamespace> {
+        let is_free = |namespace: &PidNamespace| {
+            *namespace != PidNamespace::default() && !self.namespaces.contains_key(namespace)
+        };
+        let namespace = PidNamespace::all().find(is_free)?;
+        self.namespaces.insert(namespace, 0);
+        Some(namespace)
     }
 
-    /// Returns whether there may be another task.
-    pub(crate) fn has_room(&self) -> bool {
-        self.task_limit.is_none_or(|limit| (self.tasks.len() as u64) < limit)
+    /// Takes note that a PID namespace has no process and gets none any more.
+    pub(crate) fn forget_pid_namespace(&mut self, namespace: PidNamespace) {
+        self.namespaces.remove(&namespace);
     }
 
-    /// Sets how many tasks there may be; `None` is without a limit.
-    pub(crate) fn set_task_limit(&mut self, limit: Option<u64>) {
-        self.task_limit = limit;
+    /// Reserves an id in `namespace` that no task, process, process group or session has; the caller adds a task with it
+    /// before it unlocks the tree. `None` if there are too many tasks.
+    pub(crate) fn new_pid(&mut self, namespace: PidNamespace) -> Option<Pid> {
+        let last = self.namespaces.get(&namespace).copied().unwrap_or(0);
+        // As Linux: numbers go up, and start again behind those of the system's daemons.
+        let first = if last + 1 >= PID_MAX { 300 } else { last + 1 };
+        let is_free = |number: &i32| !self.is_used(namespace.pid(*number), *number <= last);
+        let number = (first..PID_MAX).chain(300..first).find(is_free)?;
+        self.namespaces.insert(namespace, number);
+        self.last_pid = namespace.pid(number);
+        Some(self.last_pid)
     }
 
-    /// Returns the id that was handed out last.
+    /// Returns the id that was handed out last, in whatever namespace.
     pub(crate) fn last_pid(&self) -> Pid {
         self.last_pid
     }
 
-    fn is_used(&self, pid: Pid) -> bool {
+    /// Returns whether something has the id `pid`; process groups and sessions are looked at if it `was_used` before.
+    fn is_used(&self, pid: Pid, was_used: bool) -> bool {
         self.tasks.contains_key(&pid)
             || self.processes.contains_key(&pid)
-            || (self.last_pid > pid
-                && self.processes.values().any(|p| p.process_group == pid || p.session == pid))
+            || (was_used && self.processes.values().any(|p| p.process_group == pid || p.session == pid))
     }
 
     /// Adds a process with its first task.
@@ -157,6 +159,7 @@ impl Tree {
             parent.children.push(tgid);
         }
         for task in &process.tasks {
+            process.group.tasks().note_added();
             self.tasks.insert(task.tid(), Arc::clone(task));
         }
         self.processes.insert(tgid, process);
@@ -166,13 +169,16 @@ impl Tree {
     pub(crate) fn add_task(&mut self, task: Arc<Task>) {
         if let Some(process) = self.processes.get_mut(&task.group().tgid()) {
             process.tasks.push(Arc::clone(&task));
+            task.group().tasks().note_added();
             self.tasks.insert(task.tid(), task);
         }
     }
 
     /// Removes a task that has ended from its thread group.
     pub(crate) fn remove_task(&mut self, task: &Task) {
-        self.tasks.remove(&task.tid());
+        if self.tasks.remove(&task.tid()).is_some() {
+            task.group().tasks().note_removed();
+        }
         if let Some(process) = self.processes.get_mut(&task.group().tgid()) {
             process.tasks.retain(|other| other.tid() != task.tid());
         }
@@ -244,6 +250,16 @@ impl Tree {
     /// Returns all processes, zombies included, in the order of their ids.
     pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
+    }
+
+    /// Returns the processes of a container, zombies included, in the order of their ids.
+    pub(crate) fn processes_of(&self, set: &TaskSet) -> impl Iterator<Item = &Process> {
+        self.processes.values().filter(move |process| std::ptr::eq(&raw const **process.group.tasks(), set))
+    }
+
+    /// Returns the living tasks of a container.
+    pub(crate) fn tasks_of(&self, set: &TaskSet) -> impl Iterator<Item = &Arc<Task>> {
+        self.processes_of(set).flat_map(|process| &process.tasks)
     }
 
     /// Returns which terminal controls which session.

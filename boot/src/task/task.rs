@@ -15,12 +15,14 @@ use cloister_platform::{CpuTime, Thread, Trap, TrapHandler};
 use cloister_sync::{Lock, LockGuard, class};
 
 use super::schedule::{Place, Schedule};
-use super::{Credentials, Pid, TaskAttributes, TaskRun, ThreadGroup, UtsNamespace, Vfork};
+use super::{Credentials, Pid, PidNamespace, TaskAttributes, TaskRun, ThreadGroup, UtsNamespace, Vfork};
 use crate::context::SyscallCx;
 use crate::event::{Events, Wake};
 use crate::fs::{FdTable, FsContext};
+use crate::ipc::Ipc;
 use crate::kernel::{Expire, Kernel};
 use crate::mm::Mm;
+use crate::net::NetNamespace;
 use crate::seccomp::Seccomp;
 use crate::signal::{self, BeforeUser, SignalActions, TaskSignals};
 use crate::syscall::{self, Progress};
@@ -64,6 +66,10 @@ pub(crate) struct TaskParts {
     pub(crate) fs: Arc<FsContext>,
     /// The host name's namespace.
     pub(crate) uts: Arc<UtsNamespace>,
+    /// The namespace of System V objects.
+    pub(crate) ipc: Arc<Ipc>,
+    /// The network namespace.
+    pub(crate) net: Arc<NetNamespace>,
     /// What signals do.
     pub(crate) actions: Arc<SignalActions>,
 }
@@ -96,6 +102,11 @@ impl Task {
     /// Returns its id.
     pub(crate) fn tid(&self) -> Pid {
         self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Returns the PID namespace that it is in.
+    pub(crate) fn pid_namespace(&self) -> PidNamespace {
+        PidNamespace::of(self.group.tgid())
     }
 
     /// Gives it the id of its thread group, whose leader has ended; with the tree locked.
@@ -167,6 +178,16 @@ impl Task {
     /// Returns its UTS namespace.
     pub(crate) fn uts(&self) -> Arc<UtsNamespace> {
         Arc::clone(&self.parts.lock().uts)
+    }
+
+    /// Returns its namespace of System V objects.
+    pub(crate) fn ipc(&self) -> Arc<Ipc> {
+        Arc::clone(&self.parts.lock().ipc)
+    }
+
+    /// Returns its network namespace.
+    pub(crate) fn net(&self) -> Arc<NetNamespace> {
+        Arc::clone(&self.parts.lock().net)
     }
 
     /// Returns what signals do to it.
@@ -243,6 +264,11 @@ impl Task {
         self.group.state().exit.is_some()
     }
 
+    /// Returns whether a worker may take it: it does not stand still with its container, or leaves.
+    pub(crate) fn may_run(&self) -> bool {
+        !self.group.tasks().freezer.is_frozen() || self.is_killed()
+    }
+
     /// Returns whether a signal is to be handled before its guest code goes on.
     pub(crate) fn has_deliverable_signal(&self) -> bool {
         signal::has_deliverable(self)
@@ -288,7 +314,7 @@ impl Task {
                     continue;
                 }
             }
-            if self.kernel.freezer.is_frozen() {
+            if self.group.tasks().freezer.is_frozen() {
                 // Until the thaw, or its end.
                 return self.start();
             }
@@ -320,7 +346,7 @@ impl TrapHandler for Task {
         };
         self.advance(&mut run, progress);
         drop(run);
-        self.kernel.freezer.note_stop();
+        self.group.tasks().freezer.note_stop();
     }
 
     fn is_fixed_text(&self, range: Range<u64>) -> bool {

@@ -1,12 +1,13 @@
 //! A thread group: what POSIX calls a process.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloister_platform::CpuTime;
 use cloister_sync::{Lock, LockGuard, class};
 use serde::{Deserialize, Serialize};
 
-use super::{ExitStatus, Pid, Process, Resource, Rlimits};
+use super::{ExitStatus, Pid, Process, Resource, Rlimits, TaskSet};
 use crate::event::{Events, WaitQueue};
 use crate::kernel::Kernel;
 use crate::signal::GroupSignals;
@@ -17,6 +18,7 @@ use crate::time::GroupTimers;
 #[derive(Debug)]
 pub(crate) struct ThreadGroup {
     tgid: Pid,
+    tasks: Arc<TaskSet>,
     state: Lock<GroupState, { class::THREAD_GROUP }>,
     rlimits: Lock<Rlimits, { class::RLIMITS }>,
     /// Woken when a child changes its state (`wait4(2)`).
@@ -77,10 +79,11 @@ impl GroupState {
 }
 
 impl ThreadGroup {
-    /// Makes a group without threads.
-    pub(crate) fn new(tgid: Pid) -> Self {
+    /// Makes a group without threads, whose tasks are of the container with `tasks`.
+    pub(crate) fn new(tgid: Pid, tasks: Arc<TaskSet>) -> Self {
         Self {
             tgid,
+            tasks,
             state: Lock::new(GroupState::default()),
             rlimits: Lock::default(),
             child_events: WaitQueue::new(),
@@ -94,7 +97,7 @@ impl ThreadGroup {
 
     /// Makes the group of a process that the one of `maker` forks.
     pub(super) fn for_fork(tgid: Pid, maker: &Self) -> Self {
-        let group = Self { rlimits: Lock::new(maker.rlimits()), ..Self::new(tgid) };
+        let group = Self { rlimits: Lock::new(maker.rlimits()), ..Self::new(tgid, Arc::clone(&maker.tasks)) };
         let oom_score_adj = maker.state().oom_score_adj;
         group.state().oom_score_adj = oom_score_adj;
         group
@@ -130,6 +133,11 @@ impl ThreadGroup {
     /// Returns its id.
     pub(crate) fn tgid(&self) -> Pid {
         self.tgid
+    }
+
+    /// Returns the tasks of the container that it is in.
+    pub(crate) fn tasks(&self) -> &Arc<TaskSet> {
+        &self.tasks
     }
 
     /// Returns the processor time of all its threads, those that have ended included.

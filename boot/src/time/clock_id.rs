@@ -65,11 +65,11 @@ impl ClockId {
         }
         let tree = cx.kernel().processes.lock();
         if raw & OF_THREAD != 0 {
-            let tid = if pid == 0 { cx.task.tid() } else { pid };
+            let tid = if pid == 0 { cx.task.tid() } else { cx.pid(pid) };
             let task = tree.task(tid).filter(|task| task.group().tgid() == cx.group().tgid());
             return task.map(|_| Self::Thread(tid)).ok_or_else(unknown);
         }
-        let tgid = if pid == 0 { cx.group().tgid() } else { pid };
+        let tgid = if pid == 0 { cx.group().tgid() } else { cx.pid(pid) };
         tree.process(tgid).map(|_| Self::Process(tgid)).ok_or_else(unknown)
     }
 

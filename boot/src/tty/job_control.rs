@@ -5,7 +5,7 @@ use super::{Sessions, Terminal};
 use crate::fs::OpenFlags;
 use crate::prelude::*;
 use crate::signal::{self, Origin, Signal, SignalInfo, SignalSet, Target};
-use crate::task::{Pid, Tree};
+use crate::task::{Pid, Tree, number};
 
 /// Returns the terminal that controls the session of `task`.
 pub(crate) fn controlling_terminal(task: &Task) -> Option<Arc<dyn Terminal>> {
@@ -152,9 +152,9 @@ pub(crate) fn hang_up(kernel: &Kernel, terminal: &Arc<dyn Terminal>) {
 }
 
 /// Returns the number of a session's terminal and its foreground process group, as `/proc/PID/stat` tells them.
-pub(crate) fn for_stat(sessions: &Sessions, session: Pid) -> (u32, Pid) {
+pub(crate) fn for_stat(sessions: &Sessions, session: Pid) -> (u32, i32) {
     let Some(terminal) = sessions.terminal(session) else { return (0, -1) };
     let (major, minor) = terminal.device().unwrap_or((0, 0));
-    let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
-    (number, sessions.foreground(session).unwrap_or(-1))
+    let device = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
+    (device, sessions.foreground(session).map_or(-1, number))
 }

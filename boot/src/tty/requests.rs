@@ -67,13 +67,13 @@ fn get_foreground(cx: &SyscallCx<'_>, terminal: &Arc<dyn Terminal>, end: End, ar
     let session = session_for(cx, terminal, end)?;
     let foreground =
         session.and_then(|session| cx.kernel().processes.lock().sessions().foreground(session)).unwrap_or(0);
-    cx.memory().write(arg, &foreground)?;
+    cx.memory().write(arg, &cx.number(foreground))?;
     Ok(Outcome::OK)
 }
 
 fn get_session(cx: &SyscallCx<'_>, terminal: &Arc<dyn Terminal>, end: End, arg: Address) -> SyscallResult {
     let session = session_for(cx, terminal, end)?.ok_or(NOT_CONTROLLING)?;
-    cx.memory().write(arg, &session)?;
+    cx.memory().write(arg, &cx.number(session))?;
     Ok(Outcome::OK)
 }
 
@@ -82,10 +82,11 @@ fn set_foreground(cx: &SyscallCx<'_>, terminal: &Arc<dyn Terminal>, arg: Address
         Err(failure) if failure.is(errno::EIO) => return Err(NOT_CONTROLLING),
         result => result?,
     }
-    let wanted: Pid = cx.memory().read(arg)?;
+    let wanted: i32 = cx.memory().read(arg)?;
     if wanted < 0 {
         return Err(fail(errno::EINVAL, "not a process group"));
     }
+    let wanted = cx.pid(wanted);
     let (own, _) = place_of(cx.task);
     let mut tree = cx.kernel().processes.lock();
     if !tree.sessions().is_controlled_by(own, terminal) {

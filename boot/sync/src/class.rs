@@ -18,6 +18,8 @@ pub const OPEN_FILE: u8 = 8;
 pub const PROCESS_TREE: u8 = 10;
 /// Protects a thread group: its threads, its pending signals, its exit state, its stop state, its timers.
 pub const THREAD_GROUP: u8 = 20;
+/// Protects what the processes of a container that have ended used.
+pub const TASK_SET: u8 = 25;
 /// Protects the signal actions that a set of tasks shares.
 pub const SIGNAL_ACTIONS: u8 = 30;
 /// Protects what one task shares with others: pending signals, mask, name, credentials.

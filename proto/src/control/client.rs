@@ -175,7 +175,7 @@ fn reply<R: TryFrom<Response>>(response: Response, name: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Done, ErrorKind, ExitStatus, Pause, Wait};
+    use crate::control::{Done, ErrorKind, ExitStatus, OnHangUp, Pause, Wait};
     use std::thread;
 
     fn answer(peer: &Connection, id: u64, body: impl Into<Response>) {
@@ -208,7 +208,7 @@ mod tests {
             assert!(serve(&peer).is_none());
         })
         .unwrap();
-        let ticket = client.start(Wait { id: "c".into() }, &[]).unwrap();
+        let ticket = client.start(Wait { id: "c".into(), on_hang_up: OnHangUp::GoOn }, &[]).unwrap();
         assert_eq!(client.call(pause(), &[]).unwrap(), Done);
         assert_eq!(client.wait::<Wait>(ticket).unwrap().code(), 137);
     }

@@ -8,7 +8,10 @@ use crate::container::ContainerSpec;
 /// Descriptors: standard input, output and error, [`preserved`](crate::container::ProcessSpec::preserved) ones, then the gofer connections: the root's, and one for each mount of kind
 /// `Gofer` in order ([`crate::container::gofer_connections`] of them).
 ///
-/// Errors: `AlreadyExists`; `InvalidArgument` for a wrong number of descriptors; `Os` when a mount fails.
+/// The first container of a sandbox is its *root container*, with which the sandbox ends. Those that come later run beside it.
+///
+/// Errors: `AlreadyExists`; `InvalidArgument` for a wrong number of descriptors; `NotFound` if a container whose namespace it
+/// is to share is not there; `InvalidState` if there are too many PID namespaces; `Os` when a mount fails.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CreateContainer {
     /// The container's id.
@@ -39,7 +42,7 @@ pub struct State {
 pub struct ContainerState {
     /// Where in its life the container is.
     pub status: Status,
-    /// The first process' id as the sandbox's root namespace sees it; 0 when there is none any more.
+    /// The first process' id as the container's PID namespace numbers it; 0 when there is none any more.
     pub init: i32,
 }
 
@@ -56,9 +59,9 @@ pub enum Status {
     Stopped,
 }
 
-/// Ends all of a container's processes and forgets it. Errors: `NotFound`.
+/// Ends all of a container's processes and forgets it; answered when they have ended. Errors: `NotFound`.
 ///
-/// Destroying the sandbox's first container ends the sandbox once the request is answered.
+/// Destroying the sandbox's root container ends the sandbox, as soon as the request is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Destroy {
     /// The container's id.

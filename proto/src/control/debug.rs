@@ -20,21 +20,24 @@ pub struct StacksReply {
     pub text: String,
 }
 
-/// Tells what the sandbox uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Statistics;
+/// Tells what a container uses. Errors: `NotFound`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Statistics {
+    /// The container's id.
+    pub id: String,
+}
 
 /// Reply to [`Statistics`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct StatisticsReply {
     /// Tasks (threads) that exist.
     pub tasks: u64,
-    /// CPU time of the sandbox's programs in user mode, in nanoseconds.
+    /// CPU time of its programs in user mode, in nanoseconds, those that have ended included.
     pub user_time: u64,
-    /// CPU time of the kernel on their behalf, in nanoseconds.
+    /// CPU time of the host's kernel on their behalf, in nanoseconds.
     pub system_time: u64,
-    /// Memory of programs and files in memory, in bytes.
-    pub memory: u64,
-    /// System calls handled.
+    /// The processes that hold its programs' memory, as the kernel's PID namespace on the host numbers them.
+    pub memory_holders: Vec<i32>,
+    /// System calls handled for the whole sandbox.
     pub syscalls: u64,
 }

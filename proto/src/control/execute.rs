@@ -18,7 +18,7 @@ pub struct Execute {
     pub on_hang_up: OnHangUp,
 }
 
-/// What becomes of a process when the connection over which it was started is closed before its end.
+/// What becomes of a process, or a container, when a connection is closed before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum OnHangUp {
     /// It goes on.
@@ -30,6 +30,6 @@ pub enum OnHangUp {
 /// Reply to [`Execute`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ExecuteReply {
-    /// Process id in the sandbox's root namespace.
+    /// Process id as the container's PID namespace numbers it.
     pub pid: i32,
 }

@@ -96,9 +96,9 @@ pub enum Request {
     Execute(Execute),
     /// Waits for the end of a process started by [`Execute`].
     WaitPid(WaitPid),
-    /// Freezes the sandbox.
+    /// Freezes a container.
     Pause(Pause),
-    /// Lets a frozen sandbox go on.
+    /// Lets a frozen container go on.
     Resume(Resume),
     /// Turns the kernel's system call trace on or off.
     Strace(Strace),
@@ -106,7 +106,7 @@ pub enum Request {
     Stacks(Stacks),
     /// Removes a container.
     Destroy(Destroy),
-    /// Tells what the sandbox uses.
+    /// Tells what a container uses.
     Statistics(Statistics),
     /// Changes limits.
     SetLimits(SetLimits),
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::codec::{decode, encode};
     use crate::container::{ContainerSpec, MountKind, MountSpec, Overlay, ProcessSpec, Rlimit};
-    use crate::control::SignalTarget;
+    use crate::control::{OnHangUp, SignalTarget};
     use proptest::prelude::*;
 
     fn process() -> impl Strategy<Value = ProcessSpec> {
@@ -284,7 +284,7 @@ mod tests {
                 target: SignalTarget::Process(pid)
             }
             .into()),
-            any::<String>().prop_map(|id| Wait { id }.into()),
+            any::<String>().prop_map(|id| Wait { id, on_hang_up: OnHangUp::GoOn }.into()),
             any::<bool>().prop_map(|on| Strace { on }.into()),
         ]
     }

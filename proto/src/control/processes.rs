@@ -20,7 +20,7 @@ pub struct ProcessesReply {
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Process {
-    /// Process id in the sandbox's root namespace.
+    /// Process id as the container's PID namespace numbers it.
     pub pid: i32,
     /// The parent's id; 0 for the first process.
     pub ppid: i32,

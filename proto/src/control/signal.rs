@@ -4,7 +4,9 @@ use crate::codec::{Decode, Encode};
 
 /// Sends a signal as the container's superuser does.
 ///
-/// Errors: `NotFound`; `InvalidState` if the container is stopped; `InvalidArgument` for a signal outside 1 to 64.
+/// `SIGKILL` ends a container that was not started as well.
+///
+/// Errors: `NotFound`; `InvalidState` if there is no process that it could go to; `InvalidArgument` for a signal outside 1 to 64.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Signal {
     /// The container's id.

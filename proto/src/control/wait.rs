@@ -1,5 +1,6 @@
 //! `Wait` and `WaitPid`: the end of a container or process.
 
+use super::OnHangUp;
 use crate::codec::{Decode, Encode};
 
 /// Waits for the end of a container's first process; answered at once if it has ended. Errors: `NotFound`.
@@ -7,6 +8,8 @@ use crate::codec::{Decode, Encode};
 pub struct Wait {
     /// The container's id.
     pub id: String,
+    /// What becomes of the container when this connection is closed before its end.
+    pub on_hang_up: OnHangUp,
 }
 
 /// Waits for the end of a process that [`Execute`](super::Execute) started. Errors: `NotFound`, also when another client

@@ -4,13 +4,13 @@ use std::path::{Component, Path, PathBuf};
 
 use cloister_proto::ByteString;
 use cloister_proto::container::{
-    ContainerSpec, DeviceSpec, FirstProcess, Limits, Network, Overlay, RootSpec,
+    ContainerSpec, DeviceSpec, FirstProcess, Limits, Namespaces, Network, Overlay, RootSpec,
 };
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use tracing::warn;
 
-use super::{Bundle, BundleError, attributes, mounts, process, seccomp, unsupported};
+use super::{Bundle, BundleError, Pod, attributes, mounts, pod, process, seccomp, unsupported};
 use crate::launch::Bind;
 
 /// What a sandbox is started with.
@@ -22,12 +22,12 @@ pub struct Prepared {
     pub binds: Vec<Bind>,
 }
 
-/// Checks a bundle and reduces it to what a sandbox is started with.
+/// Checks a bundle and reduces it to what a sandbox is started with, or what a container that joins the sandbox `pod` is.
 ///
 /// # Errors
 ///
 /// Fields that are missing, make no sense, or name what is not there.
-pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleError> {
+pub fn prepare(bundle: &Bundle, overlay: Overlay, pod: Option<&Pod>) -> Result<Prepared, BundleError> {
     let spec = &bundle.spec;
     let process = spec.process().as_ref().ok_or_else(|| BundleError::field("process", "is missing"))?;
     unsupported::check(spec)?;
@@ -51,9 +51,11 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
         all.push(converted.mount);
     }
     let linux = spec.linux().as_ref();
-    if let Some(linux) = linux {
-        check_namespaces(linux)?;
-    }
+    let namespaces = match (pod, linux) {
+        (Some(pod), linux) => pod.namespaces(linux)?,
+        (None, Some(linux)) => pod::own_namespaces(linux)?,
+        (None, None) => Namespaces::default(),
+    };
     let spec = ContainerSpec {
         process,
         hostname: text(spec.hostname().as_ref()),
@@ -66,8 +68,9 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay) -> Result<Prepared, BundleErro
         sysctl: sysctl(linux),
         seccomp: seccomp::convert(linux)?,
         limits: limits(linux),
-        network: network(spec),
+        network: if pod.is_some() { Network::None } else { network(spec) },
         first_process: FirstProcess::Init,
+        namespaces,
     };
     Ok(Prepared { spec, binds })
 }
@@ -123,22 +126,6 @@ fn sysctl(linux: Option<&Linux>) -> Vec<(ByteString, ByteString)> {
         entries.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
     entries.sort();
     entries
-}
-
-/// A sandbox has namespaces of its own of every type; those of others can't be joined.
-fn check_namespaces(linux: &Linux) -> Result<(), BundleError> {
-    for namespace in linux.namespaces().iter().flatten() {
-        let shared = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
-        match (namespace.typ(), shared) {
-            // The network namespace is looked at in `network`.
-            (LinuxNamespaceType::Network, _) | (_, None) => {}
-            (typ, Some(path)) => {
-                let problem = format!("cannot join the {typ:?} namespace {path:?}: a sandbox has its own");
-                return Err(BundleError::field("linux.namespaces", problem));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn network(spec: &Spec) -> Network {
@@ -218,7 +205,7 @@ mod tests {
         fs::create_dir(folder.path().join("rootfs")).unwrap();
         fs::write(folder.path().join("config.json"), config).unwrap();
         let bundle = Bundle::load(folder.path()).unwrap();
-        prepare(&bundle, overlay).map_err(|error| error.to_string())
+        prepare(&bundle, overlay, None).map_err(|error| error.to_string())
     }
 
     fn config(fields: &str) -> String {
@@ -270,7 +257,7 @@ mod tests {
             (r#""root": {"path": "missing"}"#, "root.path: cannot open"),
             (
                 r#""root": {"path": "rootfs"}, "linux": {"namespaces": [{"type": "pid", "path": "/proc/1/ns/pid"}]}"#,
-                "cannot join the Pid namespace",
+                "cannot join the pid namespace",
             ),
         ];
         for (fields, expected) in cases {

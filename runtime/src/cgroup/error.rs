@@ -16,6 +16,9 @@ pub enum CgroupError {
         /// Why it failed.
         source: io::Error,
     },
+    /// This process cannot be moved into the group.
+    #[error("cannot join the control group: {0}")]
+    Join(io::Error),
     /// Limits are asked for, but the machine has nothing to enforce them.
     #[error(
         "linux.resources: this machine has no {0} control group to set limits in; \

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::hierarchy::{Hierarchy, read};
@@ -43,6 +45,26 @@ pub struct Membership {
     pub(crate) folder: Option<OwnedFd>,
     /// Files to which a thread writes 0 to move itself; version 1.
     pub(crate) tasks: Vec<OwnedFd>,
+}
+
+impl Membership {
+    /// Moves this process, which has one thread, into the group.
+    ///
+    /// # Errors
+    ///
+    /// The system's: no permission.
+    pub fn join(&self) -> Result<(), CgroupError> {
+        let fail = |errno: Errno| CgroupError::Join(errno.into());
+        if let Some(folder) = &self.folder {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let processes = openat(folder, "cgroup.procs", flags, Mode::empty()).map_err(fail)?;
+            rustix::io::write(&processes, b"0").map_err(fail)?;
+        }
+        for tasks in &self.tasks {
+            rustix::io::write(tasks, b"0").map_err(fail)?;
+        }
+        Ok(())
+    }
 }
 
 impl Group {

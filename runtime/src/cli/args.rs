@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
 
 use super::{
-    completions, create, debug, delete, do_command, events, exec, features, install, kill, list, man, pause,
-    ps, read, run, spec, start, state, syscalls, update, usage, wait,
+    attend, completions, create, debug, delete, do_command, events, exec, features, install, kill, list, man,
+    pause, ps, read, run, spec, start, state, syscalls, update, usage, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -124,6 +124,7 @@ pub(crate) enum Command {
     Do(do_command::Do),
     Run(run::Run),
     Create(create::Create),
+    Attend(attend::Attend),
     Start(start::Start),
     State(state::State),
     Kill(kill::Kill),

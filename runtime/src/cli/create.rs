@@ -8,8 +8,8 @@ use cloister_proto::container::Overlay;
 use cloister_runtime::container::{CreateOptions, Created, create};
 use cloister_runtime::state::ContainerId;
 
-use super::Context;
 use super::preserve::MAX_PRESERVED;
+use super::{Context, attend};
 
 /// Create a container from an OCI bundle; `start` runs its process
 #[derive(Debug, Args)]
@@ -63,6 +63,7 @@ impl BundleArgs {
             cgroups: context.cgroup_policy(),
             sandbox: context.sandbox(),
             log: context.log_file(),
+            deputy: if foreground { None } else { Some(attend::command(context, id)?) },
         };
         Ok(create(&context.store()?, id, &options)?)
     }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use cloister_proto::ByteString;
 use cloister_proto::container::Overlay;
 use cloister_proto::control::{
-    Client, CreateContainer, Method, Stacks, StartContainer, Statistics, StatisticsReply, Strace,
+    Client, CreateContainer, Method, OnHangUp, Stacks, StartContainer, Statistics, StatisticsReply, Strace,
 };
 use cloister_proto::transport::Connection;
 use cloister_runtime::container::{ContainerError, connect};
@@ -54,7 +54,7 @@ enum Command {
         #[arg(value_parser = parse_switch, action = clap::ArgAction::Set)]
         on: bool,
     },
-    /// Print what the sandbox uses as JSON
+    /// Print what a container uses as JSON
     Statistics {
         /// Name of the container
         id: ContainerId,
@@ -81,7 +81,10 @@ impl Debug {
             Command::Attach(attach) => return attach.run(context),
             Command::Stacks { id } => print(ask(context, &id, "look into", Stacks)?.text)?,
             Command::Strace { id, on } => drop(ask(context, &id, "trace", Strace { on })?),
-            Command::Statistics { id } => print(statistics(&ask(context, &id, "look into", Statistics)?))?,
+            Command::Statistics { id } => {
+                let request = Statistics { id: id.to_string() };
+                print(statistics(&ask(context, &id, "look into", request)?))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -103,7 +106,6 @@ fn statistics(reply: &StatisticsReply) -> String {
         "tasks": reply.tasks,
         "userTime": reply.user_time,
         "systemTime": reply.system_time,
-        "memory": reply.memory,
         "syscalls": reply.syscalls,
     });
     format!("{value:#}\n")
@@ -145,7 +147,7 @@ impl Attach {
             [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr(), gofer.as_fd()];
         client.call(create, &descriptors).context("cannot create the container")?;
         drop(gofer);
-        let ticket = Foreground::watch(&mut client, &id)?;
+        let ticket = Foreground::watch(&mut client, &id, OnHangUp::GoOn)?;
         client.call(StartContainer { id: id.to_string() }, &[]).context("cannot start the command")?;
         Ok(foreground.wait(&mut client, &[], &id, ticket)?.code().into())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use cloister_proto::control::{Processes, Statistics};
 use cloister_runtime::cgroup::{Group, Stats};
-use cloister_runtime::container::{ContainerError, Usage, connect, status};
+use cloister_runtime::container::{ContainerError, Usage, connect, file_server_of, programs_of, status};
 use cloister_runtime::state::{ContainerId, Entry, Record, StateError, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
@@ -17,7 +17,8 @@ use super::{Context, print};
 /// Print what a container uses, and when it lacks memory, a JSON object a line
 ///
 /// It ends with the container. Memory and processor time are of all of the sandbox's processes, as its control group counts
-/// them; tasks are the container's own.
+/// them; of a container that joined a sandbox they are its own programs', as the sandbox's kernel and the host count them.
+/// Tasks are the container's own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cloister events --stats web | jq .data.memory.usage\n  \
@@ -41,7 +42,8 @@ impl Events {
         let entry = context.store()?.peek(&self.id)?;
         let record = entry.record()?;
         let status = status(&entry, &record)?;
-        let boot = record.boot.open();
+        // It ends with the container.
+        let boot = record.process().open();
         let (Some(boot), true) = (boot, status != Status::Stopped) else {
             let action = "tell the events of";
             return Err(StateError::WrongStatus { id: self.id, action, status: Status::Stopped }.into());
@@ -85,25 +87,32 @@ impl Events {
     }
 }
 
-/// What a container uses: as its group counts it, or, if it has none, as its kernel and the host do.
+/// What a container uses: as its group counts it, or, if it has none for itself, as its kernel and the host do.
 fn stats(entry: &Entry, record: &Record, group: Option<&Group>) -> Result<Value, ContainerError> {
     let fail = |source| ContainerError::Client { action: "look into", id: entry.id().clone(), source };
     let mut client = connect(entry, "look into")?;
     let processes = client.call(Processes { id: entry.id().to_string() }, &[]).map_err(fail)?.processes;
-    let mut stats = match group {
+    let config = entry.config()?;
+    let resources = config.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    // The programs of a container that joined a sandbox are in the group of the root container.
+    let mut stats = match group.filter(|_| record.sandbox.is_none()) {
         Some(group) => group.stats(),
         None => {
-            let own = client.call(Statistics, &[]).map_err(fail)?;
+            let own = client.call(Statistics { id: entry.id().to_string() }, &[]).map_err(fail)?;
             let mut stats = Stats::default();
             (stats.cpu.usage.user, stats.cpu.usage.kernel) = (own.user_time, own.system_time);
             stats.cpu.usage.total = own.user_time + own.system_time;
-            stats.memory.usage.usage = Usage::of(record).total;
+            stats.memory.usage.usage = match record.sandbox {
+                Some(_) => programs_of(record, &own.memory_holders) + file_server_of(record),
+                None => Usage::of(record).total,
+            };
+            let memory = resources.and_then(|resources| resources.memory().as_ref());
+            let limit = memory.and_then(|memory| u64::try_from(memory.limit()?).ok());
+            stats.memory.usage.limit = limit.unwrap_or(u64::MAX);
             stats
         }
     };
     stats.pids.current = processes.iter().map(|process| u64::from(process.threads)).sum();
-    let config = entry.config()?;
-    let resources = config.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let limit = resources.and_then(|resources| *resources.pids()).map(|pids| pids.limit());
     stats.pids.limit = limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0);
     // Callers of `runc` find every field that it has.

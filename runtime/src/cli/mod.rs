@@ -1,6 +1,7 @@
 //! The command line: a file for each subcommand.
 
 mod args;
+mod attend;
 mod completions;
 mod context;
 mod create;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Do(command) => command.run(context),
         Command::Run(command) => command.run(context),
         Command::Create(command) => command.run(context),
+        Command::Attend(command) => command.run(context),
         Command::Start(command) => command.run(context),
         Command::State(command) => command.run(context),
         Command::Kill(command) => command.run(context),

@@ -100,7 +100,7 @@ mod tests {
         let spec = Spec { bundle: folder.path().to_owned(), rootless: false };
         spec.run().unwrap();
         let bundle = Bundle::load(folder.path()).unwrap();
-        let prepared = prepare(&bundle, Overlay::None).unwrap();
+        let prepared = prepare(&bundle, Overlay::None, None).unwrap();
         assert!(prepared.spec.process.terminal);
         let again = Spec { bundle: folder.path().to_owned(), rootless: false };
         assert!(again.run().unwrap_err().to_string().contains("remove the file first"));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use cloister_proto::control::Wait as Request;
+use cloister_proto::control::{OnHangUp, Wait as Request};
 use cloister_runtime::container::{ContainerError, connect};
 use cloister_runtime::state::{ContainerId, StateError, Status};
 
@@ -29,7 +29,9 @@ impl Wait {
         }
         let mut client = connect(&entry, action)?;
         client.set_timeout(None).map_err(fail)?;
-        let status = client.call(Request { id: self.id.to_string() }, &[]).map_err(fail)?;
+        let status = client
+            .call(Request { id: self.id.to_string(), on_hang_up: OnHangUp::GoOn }, &[])
+            .map_err(fail)?;
         Ok(status.code().into())
     }
 }

@@ -13,8 +13,9 @@ use oci_spec::runtime::{Hooks, Spec};
 use tempfile::NamedTempFile;
 use tracing::debug;
 
+use super::join::{Deputy, DeputyCommand, Joined, destroy};
 use super::{Console, ContainerError};
-use crate::bundle::{Bundle, Prepared, prepare};
+use crate::bundle::{Bundle, Prepared, Role, prepare};
 use crate::cgroup::{Group, Hierarchies, Membership, Policy, has_limits};
 use crate::hooks::{self, Point};
 use crate::launch::HostLimits;
@@ -42,6 +43,8 @@ pub struct CreateOptions<'a> {
     pub sandbox: sandbox::Options,
     /// Where the kernel logs to, if not to the container's own log.
     pub log: Option<&'a File>,
+    /// What stands for a container that joins a sandbox; this process if there is none.
+    pub deputy: Option<DeputyCommand>,
 }
 
 /// A container that was created. Dropping it kills and removes it.
@@ -53,6 +56,7 @@ pub struct Created {
     pub record: Record,
     /// The configuration.
     pub spec: Spec,
+    deputy: Option<Deputy>,
     folder: Folder,
 }
 
@@ -70,6 +74,9 @@ impl Drop for Folder {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
             // Nothing can be done about a failure, and the one that led here is what the user should see.
+            if entry.has_joined() {
+                let _ = destroy(&entry);
+            }
             let _ = entry.remove();
         }
     }
@@ -92,6 +99,9 @@ impl Created {
     pub fn end(mut self, patience: Duration, keep: bool) {
         if keep {
             self.folder.0 = None;
+        } else if self.entry().has_joined() {
+            // Its file server ends when nobody has its files any more; what cannot be destroyed ends with the sandbox.
+            let _ = destroy(self.entry());
         }
         self.sandbox.finish(patience);
     }
@@ -112,6 +122,9 @@ impl Created {
     pub fn release(mut self) -> Result<(), ContainerError> {
         self.sandbox.release()?;
         self.folder.0 = None;
+        if let Some(deputy) = self.deputy {
+            deputy.release();
+        }
         Ok(())
     }
 }
@@ -127,7 +140,12 @@ pub fn create(
     options: &CreateOptions<'_>,
 ) -> Result<Created, ContainerError> {
     let bundle = Bundle::load(options.bundle)?;
-    let mut prepared = prepare(&bundle, options.overlay)?;
+    let role = Role::of(&bundle.spec)?;
+    let joined = match &role {
+        Role::Member(root) => Some(Joined::look(store, root)?),
+        Role::Alone | Role::Root => None,
+    };
+    let mut prepared = prepare(&bundle, options.overlay, joined.as_ref().map(|joined| &joined.pod))?;
     prepared.spec.process.preserved = u32::try_from(options.preserved.len()).unwrap_or(u32::MAX);
     let rootfs =
         prepared.binds.first().map(|root| root.source.to_string_lossy().into_owned()).unwrap_or_default();
@@ -136,13 +154,34 @@ pub fn create(
     let mut files = stdio(console.as_ref()).to_vec();
     files.extend(options.preserved.iter().map(AsFd::as_fd));
     let limits = HostLimits {
-        group: group(folder.entry(), &bundle.spec, options.cgroups)?,
+        group: group(folder.entry(), &bundle.spec, &role, options.cgroups)?,
         oom_score_adj: prepared.spec.process.oom_score_adj,
     };
     let sandbox_options = sandbox::Options { limits, ..options.sandbox.clone() };
-    let sandbox = Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?;
-    let identity = |process: &crate::launch::Process| {
-        ProcessIdentity::of(process.pid()).ok_or_else(|| ContainerError::Gone(id.clone()))
+    let sandbox = match &joined {
+        None => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
+        Some(joined) => {
+            folder.entry().join(&joined.pod.root)?;
+            // Remains of a creation that was killed: the folder was taken over, and nobody else has the id.
+            destroy(folder.entry())?;
+            Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?
+        }
+    };
+    let gone = || ContainerError::Gone(id.clone());
+    let identity = |pid| ProcessIdentity::of(pid).ok_or_else(gone);
+    let deputy = match (&joined, &options.deputy) {
+        (Some(_), Some(command)) => Some(command.start(folder.entry())?),
+        _ => None,
+    };
+    let boot = match (&joined, &sandbox.boot) {
+        (Some(joined), _) => joined.boot,
+        (None, Some(boot)) => identity(boot.pid())?,
+        (None, None) => return Err(gone()),
+    };
+    let stands_for_it = match &deputy {
+        Some(deputy) => Some(deputy.identity().ok_or_else(gone)?),
+        None if joined.is_some() => Some(identity(rustix::process::getpid())?),
+        None => None,
     };
     let record = Record {
         format: Record::FORMAT,
@@ -152,10 +191,12 @@ pub fn create(
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
         created: Timestamp::now().to_string(),
         owner: rustix::process::getuid().as_raw(),
-        boot: identity(&sandbox.boot)?,
-        gofer: identity(&sandbox.gofer)?,
+        sandbox: joined.map(|joined| joined.pod.root.to_string()),
+        boot,
+        gofer: identity(sandbox.gofer.pid())?,
+        deputy: stands_for_it,
     };
-    let created = Created { sandbox, record, spec: bundle.spec, folder };
+    let created = Created { sandbox, record, spec: bundle.spec, deputy, folder };
     let state = OciState::new(id, &created.record, Status::Creating);
     let mut points = [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].into_iter();
     if let Err(error) = points.try_for_each(|point| hooks::run(created.hooks(), point, &state)) {
@@ -165,7 +206,7 @@ pub fn create(
     created.entry().write_config(&created.spec)?;
     created.entry().write_record(&created.record)?;
     if let Some(path) = options.pid_file {
-        write_pid_file(path, created.record.boot.pid)?;
+        write_pid_file(path, created.record.process().pid)?;
     }
     // Others can signal and even delete it while we wait for its end in the foreground.
     created.entry().unlock()?;
@@ -174,7 +215,15 @@ pub fn create(
 
 /// Makes the control group, and opens what processes join it by. Where groups cannot be managed there is none, unless limits
 /// are asked for.
-fn group(entry: &Entry, spec: &Spec, policy: Policy) -> Result<Option<Arc<Membership>>, ContainerError> {
+///
+/// In the group of a pod's root container are the programs of all its containers, so the little weight that Kubernetes gives
+/// to the root container alone is left out.
+fn group(
+    entry: &Entry,
+    spec: &Spec,
+    role: &Role,
+    policy: Policy,
+) -> Result<Option<Arc<Membership>>, ContainerError> {
     let linux = spec.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
     let hierarchies = Hierarchies::of_this_machine()?;
@@ -183,9 +232,16 @@ fn group(entry: &Entry, spec: &Spec, policy: Policy) -> Result<Option<Arc<Member
     };
     // Before it is made: whatever happens from here on, it is known what is to be removed.
     entry.write_group(&group)?;
-    let resources = linux.and_then(|linux| linux.resources().as_ref());
+    let mut resources = linux.and_then(|linux| linux.resources().clone());
+    if *role == Role::Root
+        && let Some(resources) = &mut resources
+        && let Some(mut cpu) = resources.cpu().clone()
+    {
+        cpu.set_shares(None);
+        resources.set_cpu(Some(cpu));
+    }
     match group.make() {
-        Err(error) if error.is_denied() && !resources.is_some_and(has_limits) => {
+        Err(error) if error.is_denied() && !resources.as_ref().is_some_and(has_limits) => {
             debug!("{error}");
             entry.forget_group()?;
             return Ok(None);
@@ -193,7 +249,7 @@ fn group(entry: &Entry, spec: &Spec, policy: Policy) -> Result<Option<Arc<Member
         result => result?,
     }
     if let Some(resources) = resources {
-        group.apply(resources)?;
+        group.apply(&resources)?;
     }
     Ok(Some(Arc::new(group.membership()?)))
 }

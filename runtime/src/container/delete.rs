@@ -7,12 +7,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::join::destroy;
 use super::{ContainerError, status};
 use crate::hooks;
 use crate::state::{Entry, OciState, ProcessIdentity, StateError, Status};
 
 /// How long the kernel of the host may take to end what was killed.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the process that stands for a container may take to end after it.
+const DEPUTY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Deletes a stopped container, or with `force` any.
 ///
@@ -23,7 +26,12 @@ pub fn delete(entry: Entry, force: bool) -> Result<(), ContainerError> {
     let record = match entry.record() {
         Ok(record) => record,
         // Nothing can be running: a creation that was killed took its sandbox with it or was not that far.
-        Err(StateError::Incomplete(_)) if force => return Ok(entry.remove()?),
+        Err(StateError::Incomplete(_)) if force => {
+            if entry.has_joined() {
+                destroy(&entry)?;
+            }
+            return Ok(entry.remove()?);
+        }
         Err(error) => return Err(error.into()),
     };
     if !force {
@@ -33,16 +41,27 @@ pub fn delete(entry: Entry, force: bool) -> Result<(), ContainerError> {
         }
     }
     // What is stopped as well: the kernel may be about to end, and the gofer follows it.
-    for process in [record.boot, record.gofer] {
-        if !end(process) {
-            return Err(ContainerError::Unkillable(entry.id().clone()));
+    let has_ended = match (&record.sandbox, record.deputy) {
+        (None, _) => end(record.boot),
+        (Some(_), deputy) => {
+            destroy(&entry)?;
+            // It ends as the container did, which whoever waits for it is to see.
+            deputy.is_none_or(|deputy| ends_by_itself(deputy) || end(deputy))
         }
+    };
+    if !has_ended || !end(record.gofer) {
+        return Err(ContainerError::Unkillable(entry.id().clone()));
     }
     let hooks = entry.config().ok().and_then(|config| config.hooks().clone());
     let state = OciState::new(entry.id(), &record, Status::Stopped);
     entry.remove()?;
     hooks::run_poststop(hooks.as_ref(), &state);
     Ok(())
+}
+
+/// Whether a process ends in good time without being killed.
+fn ends_by_itself(process: ProcessIdentity) -> bool {
+    process.open().is_none_or(|pidfd| ends_within(&pidfd, DEPUTY_TIMEOUT))
 }
 
 /// Kills a process and waits for its end. Whether it has ended.

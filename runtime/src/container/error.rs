@@ -7,6 +7,7 @@ use cloister_proto::control::ClientError;
 
 use crate::bundle::BundleError;
 use crate::cgroup::CgroupError;
+use crate::foreground::ForegroundError;
 use crate::hooks::HookError;
 use crate::sandbox::SandboxError;
 use crate::state::{ContainerId, StateError};
@@ -39,6 +40,25 @@ pub enum ContainerError {
         /// Why it failed.
         source: ClientError,
     },
+    /// A container is to join a sandbox, but names one of its other containers.
+    #[error("container {id} is not the root container of its sandbox, which is {root}; name that")]
+    NotRoot {
+        /// The container that was named.
+        id: ContainerId,
+        /// The root container of its sandbox.
+        root: String,
+    },
+    /// The process that stands for a container cannot be started.
+    #[error("cannot start the process that stands for container {id}: {source}; see its log")]
+    Deputy {
+        /// The container.
+        id: ContainerId,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Signals cannot be watched for.
+    #[error(transparent)]
+    Foreground(#[from] ForegroundError),
     /// The process that was just started cannot be identified.
     #[error("the sandbox of container {0} ended while it was created; see `cloister --debug`")]
     Gone(ContainerId),

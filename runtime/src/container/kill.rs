@@ -9,7 +9,7 @@ use crate::state::{Entry, StateError, Status};
 
 /// Sends a signal to the container's first process, or to all of them.
 ///
-/// `SIGKILL` to a container that was not started ends its sandbox.
+/// `SIGKILL` to a root container that was not started ends its sandbox.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub fn kill(entry: &Entry, signal: i32, all: bool) -> Result<(), ContainerError>
         Status::Stopped => {
             return Err(StateError::NotRunning(entry.id().clone()).into());
         }
-        Status::Created if signal == Name::SIGKILL as i32 => {
+        Status::Created if signal == Name::SIGKILL as i32 && record.sandbox.is_none() => {
             if let Some(boot) = record.boot.open() {
                 // Fails only if it has ended just now.
                 let _ = pidfd_send_signal(boot, HostSignal::KILL);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_proto::control::{ClientError, State, Status as KernelStatus};
+use cloister_proto::control::{ClientError, ErrorKind, State, Status as KernelStatus};
 
 use super::delete::ends_within;
 use super::{ContainerError, connect};
@@ -31,6 +31,12 @@ pub fn status(entry: &Entry, record: &Record) -> Result<Status, ContainerError> 
             KernelStatus::Paused => Status::Paused,
             KernelStatus::Stopped => Status::Stopped,
         }),
+        // It was destroyed, and its sandbox lives on.
+        Err(ContainerError::Client { source: ClientError::Failed(failure), .. })
+            if failure.kind == ErrorKind::NotFound =>
+        {
+            Ok(Status::Stopped)
+        }
         // It may have ended between the look and the question, and be seen to hang up a little before it is gone.
         Err(ContainerError::Client { source: ClientError::Closed | ClientError::Transport(_), .. })
             if ends_within(&boot, Duration::from_secs(1)) =>

@@ -35,6 +35,28 @@ impl Usage {
     }
 }
 
+/// The memory of one container's programs in bytes, which `holders` have: processes as the kernel's PID namespace numbers
+/// them.
+#[must_use]
+pub fn programs_of(record: &Record, holders: &[i32]) -> u64 {
+    // Held, so that its id is not another's meanwhile.
+    let Some(_boot) = record.boot.open() else { return 0 };
+    let is_holder = |pid: &i32| number_inside(*pid).is_some_and(|number| holders.contains(&number));
+    descendants(record.boot.pid).into_iter().filter(is_holder).map(memory).sum()
+}
+
+/// The memory of a container's file server in bytes.
+#[must_use]
+pub fn file_server_of(record: &Record) -> u64 {
+    record.gofer.open().map_or(0, |_| memory(record.gofer.pid))
+}
+
+/// The id of a process in the innermost PID namespace that it is in (`NSpid` of `proc_pid_status(5)`).
+fn number_inside(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().last()?.parse().ok())
+}
+
 /// The proportional share of memory of a process, in bytes.
 fn memory(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
@@ -76,5 +98,6 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(memory(i32::MAX), 0);
+        assert!(number_inside(own).is_some_and(|number| number > 0));
     }
 }

@@ -30,3 +30,4 @@ pub use oom::OomScores;
 pub use plan::{Bind, HostLimits, Identity, Plan, Root};
 pub use process::{Exit, Process};
 pub use spawn::Pending;
+pub(crate) use sys::close_on_exec_from;

@@ -83,7 +83,7 @@ pub(super) fn place(descriptor: &OwnedFd, number: usize) -> Result<(), Errno> {
 }
 
 /// Has all descriptors from `first` on closed on exec.
-pub(super) fn close_on_exec_from(first: usize) -> Result<(), Errno> {
+pub(crate) fn close_on_exec_from(first: usize) -> Result<(), Errno> {
     // SAFETY: takes no pointers, and closes nothing now.
     let result =
         unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };

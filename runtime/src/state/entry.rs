@@ -137,6 +137,23 @@ impl Entry {
         Ok(listener)
     }
 
+    /// Makes the control socket a link to that of the sandbox with the root container `root`.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn join(&self, root: &ContainerId) -> Result<(), StateError> {
+        let target = Path::new("..").join(root.as_str()).join("control.sock");
+        std::os::unix::fs::symlink(target, self.path.join("control.sock"))
+            .map_err(|source| self.file_error("link the control socket", source))
+    }
+
+    /// Returns whether the container is one that [joined](Self::join) a sandbox, made to the end or not.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.path.join("control.sock").is_symlink()
+    }
+
     /// Connects to the control socket.
     ///
     /// # Errors

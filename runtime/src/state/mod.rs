@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `state.json` | [`Record`]; written last, so a folder without it is a creation that failed or goes on |
 //! | `config.json` | the OCI configuration as it was at creation |
-//! | `control.sock` | the kernel's control socket |
+//! | `control.sock` | the kernel's control socket; for a container that joined a sandbox, a link to that of its root container |
 //! | `log` | what kernel and gofer have to say |
 //!
 //! The folder itself is the lock ([`Entry`]): it is `flock`ed while a command works on the container.

@@ -34,7 +34,7 @@ pub struct OciState {
     pub id: String,
     /// Where in its life it is.
     pub status: Status,
-    /// Process id of the sandbox's kernel; 0 when it is stopped.
+    /// Id of the process that stands for it on the host: the sandbox's kernel for the root container. 0 when it is stopped.
     pub pid: i32,
     /// The bundle's folder.
     pub bundle: PathBuf,
@@ -57,7 +57,7 @@ impl OciState {
             oci_version: record.oci_version.clone(),
             id: id.to_string(),
             status,
-            pid: if status == Status::Stopped { 0 } else { record.boot.pid },
+            pid: if status == Status::Stopped { 0 } else { record.process().pid },
             bundle: record.bundle.clone(),
             rootfs: record.rootfs.clone(),
             created: record.created.clone(),

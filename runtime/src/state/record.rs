@@ -24,13 +24,25 @@ pub struct Record {
     pub created: String,
     /// User id of the creator.
     pub owner: u32,
+    /// The root container of the sandbox, if the container is another one.
+    #[serde(default)]
+    pub sandbox: Option<String>,
     /// The sandbox's kernel.
     pub boot: ProcessIdentity,
     /// The container's file server.
     pub gofer: ProcessIdentity,
+    /// Of a container that is not the root container of its sandbox: the process of the host that stands for it.
+    #[serde(default)]
+    pub deputy: Option<ProcessIdentity>,
 }
 
 impl Record {
     /// The form that this program writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
+
+    /// The process of the host that stands for the container: it ends with it, as it does.
+    #[must_use]
+    pub fn process(&self) -> ProcessIdentity {
+        self.deputy.unwrap_or(self.boot)
+    }
 }

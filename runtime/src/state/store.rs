@@ -166,8 +166,10 @@ mod tests {
             annotations: [("k".into(), "v".into())].into(),
             created: "2026-01-01T00:00:00Z".into(),
             owner: 0,
+            sandbox: None,
             boot: process,
             gofer: process,
+            deputy: None,
         }
     }
 

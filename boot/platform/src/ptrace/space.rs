@@ -159,6 +159,10 @@ impl AddressSpace for Space {
         GUEST
     }
 
+    fn holder(&self) -> i32 {
+        self.helper.as_raw_nonzero().get()
+    }
+
     fn map(&self, range: Range<u64>, protection: Protection, backing: Backing<'_>) -> Result<(), Errno> {
         let length = length_of(&range)?;
         match backing {

@@ -9,7 +9,7 @@ use crate::fs::kernfs::{Content, Directory, Entry, KernFs, Link, StaticDirectory
 use crate::fs::{FileKind, Inode};
 use crate::kernel::{Kernel, RELEASE, VERSION};
 use crate::prelude::errno;
-use crate::task::{Pid, Task};
+use crate::task::{PidNamespace, Task, number};
 
 /// The positions of processes in the directory start here, behind the fixed entries.
 const FIRST_PROCESS: u64 = 256;
@@ -21,12 +21,13 @@ type Make = fn(&Kernel) -> String;
 #[derive(Debug)]
 pub(super) struct Root {
     kernel: Arc<Kernel>,
+    namespace: PidNamespace,
     fixed: StaticDirectory,
 }
 
 impl Root {
     /// Makes the directory.
-    pub(super) fn new(kernel: &Arc<Kernel>) -> Self {
+    pub(super) fn new(kernel: &Arc<Kernel>, namespace: PidNamespace) -> Self {
         let mut fixed = StaticDirectory::default();
         let files: [(&'static str, Make); 14] = [
             ("cmdline", |_| "cloister\n".to_owned()),
@@ -48,42 +49,40 @@ impl Root {
             fixed.add(name, inode, 0o444, KernelText::content(kernel, make));
         }
         fixed.add("sys", 0x200, 0o555, sys::directory());
-        let link = |target| Content::Link(Arc::new(OwnLink { target }));
+        let link = |target| Content::Link(Arc::new(OwnLink { namespace, target }));
         fixed.add("mounts", 0x201, 0o777, link(|_| "self/mounts".to_owned()));
         fixed.add("net", 0x202, 0o777, link(|_| "self/net".to_owned()));
-        fixed.add("self", 0x203, 0o777, link(|task| task.group().tgid().to_string()));
+        fixed.add("self", 0x203, 0o777, link(|task| number(task.group().tgid()).to_string()));
         fixed.add(
             "thread-self",
             0x204,
             0o777,
-            link(|task| format!("{}/task/{}", task.group().tgid(), task.tid())),
+            link(|task| format!("{}/task/{}", number(task.group().tgid()), number(task.tid()))),
         );
-        Self { kernel: Arc::clone(kernel), fixed }
+        Self { kernel: Arc::clone(kernel), namespace, fixed }
     }
 }
 
 impl Directory for Root {
     fn lookup(&self, file_system: &Arc<KernFs>, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
         match pid::parse(name) {
-            Some(tgid) => pid::process(&self.kernel, file_system, tgid),
+            Some(tgid) => pid::process(&self.kernel, file_system, self.namespace.pid(tgid)),
             None => self.fixed.lookup(file_system, name),
         }
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {
         let mut entries = self.fixed.entries(from);
-        let first = Pid::try_from(from.saturating_sub(FIRST_PROCESS)).unwrap_or(Pid::MAX);
+        let first = i32::try_from(from.saturating_sub(FIRST_PROCESS)).unwrap_or(i32::MAX);
         let tree = self.kernel.processes.lock();
-        entries.extend(
-            tree.processes().map(|process| process.group.tgid()).filter(|tgid| *tgid > first).map(|tgid| {
-                Entry {
-                    position: FIRST_PROCESS + u64::from(tgid.unsigned_abs()),
-                    name: tgid.to_string().into_bytes(),
-                    inode: pid::inode(tgid, 0),
-                    kind: FileKind::Directory,
-                }
-            }),
-        );
+        let ids = tree.processes().map(|process| process.group.tgid());
+        let numbered = ids.map(|tgid| (tgid, self.namespace.number(tgid)));
+        entries.extend(numbered.filter(|(_, number)| *number > first.max(0)).map(|(tgid, number)| Entry {
+            position: FIRST_PROCESS + u64::from(number.unsigned_abs()),
+            name: number.to_string().into_bytes(),
+            inode: pid::inode(tgid, 0),
+            kind: FileKind::Directory,
+        }));
         entries
     }
 }
@@ -91,13 +90,18 @@ impl Directory for Root {
 /// A link whose target depends on who reads it.
 #[derive(Debug)]
 struct OwnLink {
+    namespace: PidNamespace,
     target: fn(&Task) -> String,
 }
 
 impl Link for OwnLink {
     fn target(&self, task: &Task) -> Result<Vec<u8>, Errno> {
-        // Who is outside of the container's processes has no `self`.
-        if task.group().tgid() == 0 { Err(errno::ENOENT) } else { Ok((self.target)(task).into_bytes()) }
+        // Who is in another PID namespace, or outside of all, has no `self`.
+        if self.namespace.number(task.group().tgid()) == 0 {
+            Err(errno::ENOENT)
+        } else {
+            Ok((self.target)(task).into_bytes())
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::kernel::Kernel;
+use crate::task::number;
 use crate::time::ticks;
 
 /// Makes the text. The time of the living processes is told as the first processor's.
@@ -31,7 +32,7 @@ pub(super) fn text(kernel: &Kernel) -> String {
         text,
         "intr 0\nctxt 0\nbtime {started}\nprocesses {}\nprocs_running {running}\nprocs_blocked 0\n\
          softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        tree.last_pid(),
+        number(tree.last_pid()),
     );
     text
 }

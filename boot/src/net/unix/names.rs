@@ -119,9 +119,7 @@ pub(super) fn bind_inode(inode: &dyn Inode, socket: &Arc<UnixSocket>) {
 pub(super) fn find(cx: &SyscallCx<'_>, address: &UnixAddress) -> Result<Arc<UnixSocket>, Fail> {
     match address {
         UnixAddress::Unnamed => Err(errno::EINVAL.into()),
-        UnixAddress::Abstract(name) => {
-            Ok(cx.kernel().net.unix_names.find(name).ok_or(errno::ECONNREFUSED)?)
-        }
+        UnixAddress::Abstract(name) => Ok(cx.task.net().unix_names.find(name).ok_or(errno::ECONNREFUSED)?),
         UnixAddress::Path(path) => {
             let mut walker = Walker::new(cx.task);
             let found = walker.lookup(cx.task.fs().cwd(), path, Follow::Yes)?;

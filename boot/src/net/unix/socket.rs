@@ -197,8 +197,8 @@ impl Socket for UnixSocket {
             return Err(fail(errno::EINVAL, "has a name"));
         }
         match name {
-            UnixAddress::Unnamed => self.bind_abstract(&cx.kernel().net.unix_names, None)?,
-            UnixAddress::Abstract(name) => self.bind_abstract(&cx.kernel().net.unix_names, Some(name))?,
+            UnixAddress::Unnamed => self.bind_abstract(&cx.task.net().unix_names, None)?,
+            UnixAddress::Abstract(name) => self.bind_abstract(&cx.task.net().unix_names, Some(name))?,
             UnixAddress::Path(path) => {
                 let inode = names::bind_path(cx, path, &self)?;
                 self.inode.set(inode).map_err(|_| errno::EINVAL)?;
@@ -304,7 +304,7 @@ impl Socket for UnixSocket {
         self.stream().is_some_and(|body| body.backlog().is_some())
     }
 
-    fn get_option(&self, _cx: &SyscallCx<'_>, level: u32, name: u32) -> Result<Vec<u8>, Fail> {
+    fn get_option(&self, cx: &SyscallCx<'_>, level: u32, name: u32) -> Result<Vec<u8>, Fail> {
         let identity = match self.stream().and_then(|body| body.role.get()) {
             Some(Role::Connected(connection)) => Some(&connection.peer),
             Some(Role::Listening { identity, .. }) => Some(identity),
@@ -313,7 +313,7 @@ impl Socket for UnixSocket {
         match (level, name) {
             (net::SOL_SOCKET, net::SO_PEERCRED) => {
                 let unknown = Ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
-                Ok(identity.map_or(unknown, Identity::ucred).as_bytes().to_vec())
+                Ok(identity.map_or(unknown, Identity::ucred).as_seen_by(cx).as_bytes().to_vec())
             }
             (net::SOL_SOCKET, net::SO_PEERGROUPS) => {
                 let identity = identity.ok_or(fail(errno::ENODATA, "not connected"))?;

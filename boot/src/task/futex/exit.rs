@@ -78,7 +78,7 @@ fn mark(cx: &SyscallCx<'_>, entry: u64, futex_offset: u64, is_pending: IsPending
             wake_one(cx, address);
             return true;
         }
-        if owner != cx.task.tid().cast_unsigned() {
+        if owner != cx.number(cx.task.tid()).cast_unsigned() {
             return true;
         }
         let new = (word & uapi::FUTEX_WAITERS) | uapi::FUTEX_OWNER_DIED;

@@ -15,7 +15,7 @@ use super::{FutexKey, FutexTable};
 use crate::context::SyscallCx;
 use crate::error::{Fail, Restart, fail};
 use crate::prelude::{Arc, errno, uapi};
-use crate::task::Pid;
+use crate::task::{Pid, PidNamespace, number};
 use crate::time::Instant;
 
 /// Somebody waits: the owner has the kernel hand the lock over.
@@ -59,7 +59,7 @@ pub(crate) fn lock_pi(
 ///
 /// `EAGAIN` if it is not, `EDEADLK` if the caller has it, `EFAULT`.
 pub(crate) fn try_lock_pi(cx: &SyscallCx<'_>, address: u64, key: &FutexKey) -> Result<(), Fail> {
-    let tid = cx.task.tid().cast_unsigned();
+    let tid = word_of(cx.task.tid());
     let bucket = cx.kernel().futexes.lock(key);
     let marks = if bucket.waiters(key).next().is_some() { WAITERS } else { 0 };
     let old = change(cx.mm(), address, |old| if owner(old) == 0 { taken_by(tid, old, marks) } else { old })?;
@@ -74,6 +74,11 @@ fn owner(word: u32) -> u32 {
     word & TID_MASK
 }
 
+/// Returns how a lock's word names its owner: by the number that the owner itself knows.
+fn word_of(tid: Pid) -> u32 {
+    number(tid).cast_unsigned()
+}
+
 /// Returns the word of a lock that `tid` takes, which was `old`.
 fn taken_by(tid: u32, old: u32, marks: u32) -> u32 {
     tid | (old & OWNER_DIED) | marks
@@ -81,10 +86,10 @@ fn taken_by(tid: u32, old: u32, marks: u32) -> u32 {
 
 /// Takes the lock, or enters its bucket.
 fn attempt(cx: &SyscallCx<'_>, address: u64, key: FutexKey) -> Result<Attempt, Fail> {
-    let tid = cx.task.tid();
+    let (tid, own) = (cx.task.tid(), word_of(cx.task.tid()));
     loop {
         let seen = owner(load(cx.mm(), address)?);
-        if seen != 0 && cx.kernel().processes.task(seen.cast_signed()).is_none() {
+        if seen != 0 && cx.kernel().processes.task(cx.pid(seen.cast_signed())).is_none() {
             return Err(fail(errno::ESRCH, "the owner does not exist"));
         }
         let mut bucket = cx.kernel().futexes.lock(&key);
@@ -92,13 +97,13 @@ fn attempt(cx: &SyscallCx<'_>, address: u64, key: FutexKey) -> Result<Attempt, F
             return Err(fail(errno::EINVAL, "others wait for a plain futex there"));
         }
         let old = change(cx.mm(), address, |old| match owner(old) {
-            0 => taken_by(tid.cast_unsigned(), old, old & WAITERS),
-            owner if owner == seen && owner != tid.cast_unsigned() => old | WAITERS,
+            0 => taken_by(own, old, old & WAITERS),
+            owner if owner == seen && owner != own => old | WAITERS,
             _ => old,
         })?;
         match owner(old) {
             0 => return Ok(Attempt::Taken),
-            owner if owner == tid.cast_unsigned() => {
+            owner if owner == own => {
                 return Err(fail(errno::EDEADLK, "the caller has the lock"));
             }
             owner if owner != seen => {}
@@ -121,7 +126,7 @@ fn attempt(cx: &SyscallCx<'_>, address: u64, key: FutexKey) -> Result<Attempt, F
 ///
 /// `EPERM` if the caller does not have it, `EINVAL` if others wait for a plain futex there, `EFAULT`.
 pub(crate) fn unlock_pi(cx: &SyscallCx<'_>, address: u64, key: &FutexKey) -> Result<(), Fail> {
-    if owner(load(cx.mm(), address)?) != cx.task.tid().cast_unsigned() {
+    if owner(load(cx.mm(), address)?) != word_of(cx.task.tid()) {
         return Err(fail(errno::EPERM, "the caller does not have the lock"));
     }
     let free = |address| change(cx.mm(), address, |_| 0).map(drop);
@@ -145,7 +150,7 @@ fn hand_over(
             return Err(fail(errno::EINVAL, "others wait for a plain futex there"));
         };
         let more = if waiters.len() > 1 { WAITERS } else { 0 };
-        change(&pi.mm, pi.address, |_| pi.tid.cast_unsigned() | more | marks)?;
+        change(&pi.mm, pi.address, |_| word_of(pi.tid) | more | marks)?;
         bucket.wake(key, 1, |waiter| std::ptr::eq(waiter, &raw const **next), &mut woken);
     }
     wake_tasks(woken);
@@ -162,7 +167,9 @@ pub(super) fn abandon(table: &FutexTable, tid: Pid) {
         let bucket = bucket.lock();
         keys.extend(bucket.pi_waiters().filter_map(|(key, pi)| {
             let word = load(&pi.mm, pi.address).ok()?;
-            (owner(word) == tid.cast_unsigned()).then_some(key)
+            // Who waits for a lock is in the namespace of who has it, whose number is in the word.
+            let is_near = PidNamespace::of(pi.tid) == PidNamespace::of(tid);
+            (is_near && owner(word) == word_of(tid)).then_some(key)
         }));
     }
     for key in keys {

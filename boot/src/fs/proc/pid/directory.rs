@@ -76,10 +76,10 @@ pub(crate) fn inode(id: Pid, index: u64) -> u64 {
     (u64::from(id.unsigned_abs()) << INODE_SHIFT) + index + 0x1_0000
 }
 
-/// Returns the id that a name in decimal digits stands for.
-pub(crate) fn parse(name: &[u8]) -> Option<Pid> {
+/// Returns the number that a name in decimal digits stands for.
+pub(crate) fn parse(name: &[u8]) -> Option<i32> {
     let text = std::str::from_utf8(name).ok()?;
-    let id: Pid = text.parse().ok()?;
+    let id: i32 = text.parse().ok()?;
     // Only the canonical form is a name: no sign, no leading zeros.
     (id > 0 && id.to_string() == text).then_some(id)
 }

@@ -8,7 +8,7 @@ use super::Subject;
 use crate::error::Errno;
 use crate::prelude::errno;
 use crate::signal;
-use crate::task::Task;
+use crate::task::{Task, number};
 use crate::time::ticks;
 use crate::tty::job_control;
 
@@ -49,9 +49,9 @@ pub(super) fn text(subject: &Subject, _reader: &Task) -> Result<Vec<u8>, Errno> 
         let tree = subject.kernel.processes.lock();
         let p = tree.process(subject.tgid).ok_or(errno::ESRCH)?;
         (
-            p.parent,
-            p.process_group,
-            p.session,
+            number(p.parent),
+            number(p.process_group),
+            number(p.session),
             p.tasks.len().max(1),
             p.exit_signal,
             p.name.clone(),
@@ -73,7 +73,7 @@ pub(super) fn text(subject: &Subject, _reader: &Task) -> Result<Vec<u8>, Errno> 
         text,
         "{} ({}) {} {parent} {process_group} {session} {terminal} {foreground} 0 0 0 0 0 {} {} {} {} 20 0 {threads} 0 \
          {start_ticks} {} {} {limit} {} {} {} 0 0 0 0 0 0 0 0 0 {exit_signal} 0 0 0 0 0 0 {} {} {} {} {} {} {} 0",
-        subject.id(),
+        number(subject.id()),
         String::from_utf8_lossy(&name),
         state_letter(subject),
         ticks(time.user),

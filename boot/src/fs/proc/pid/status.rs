@@ -7,7 +7,7 @@ use super::stat::state_letter;
 use crate::error::Errno;
 use crate::prelude::errno;
 use crate::signal::SignalSet;
-use crate::task::Task;
+use crate::task::{Task, number};
 
 /// Makes the text.
 pub(super) fn text(subject: &Subject, _reader: &Task) -> Result<Vec<u8>, Errno> {
@@ -26,7 +26,7 @@ fn head(text: &mut String, subject: &Subject) -> Result<std::fmt::Result, Errno>
     let (parent, zombie_name, uid) = {
         let tree = subject.kernel.processes.lock();
         let process = tree.process(subject.tgid).ok_or(errno::ESRCH)?;
-        (process.parent, process.name.clone(), process.uid)
+        (number(process.parent), process.name.clone(), process.uid)
     };
     let name = task.as_ref().map_or(zombie_name, |task| task.name());
     let state = match state_letter(subject) {
@@ -43,7 +43,7 @@ fn head(text: &mut String, subject: &Subject) -> Result<std::fmt::Result, Errno>
     let umask = task.as_ref().map_or(0, |task| task.fs().umask());
     let fd_size = task.as_ref().and_then(|task| task.files()).map_or(0, |files| files.capacity());
     let tab = |ids: [u32; 4]| ids.map(|id| id.to_string()).join("\t");
-    let (tgid, pid) = (subject.tgid, subject.id());
+    let (tgid, pid) = (number(subject.tgid), number(subject.id()));
     Ok(write!(
         text,
         "Name:\t{}\nUmask:\t{umask:04o}\nState:\t{state}\nTgid:\t{tgid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{parent}\n\

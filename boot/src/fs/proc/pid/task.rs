@@ -8,7 +8,7 @@ use crate::error::Errno;
 use crate::fs::kernfs::{Directory, Entry, KernFs};
 use crate::fs::{FileKind, Inode};
 use crate::prelude::errno;
-use crate::task::Pid;
+use crate::task::{Pid, PidNamespace, number};
 
 /// Makes the directory of the threads of a process.
 pub(super) fn directory(subject: &Subject) -> Arc<dyn Directory> {
@@ -37,14 +37,18 @@ impl Threads {
 
 impl Directory for Threads {
     fn lookup(&self, file_system: &Arc<KernFs>, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
-        let tid = parse(name).filter(|tid| self.ids().contains(tid)).ok_or(errno::ENOENT)?;
+        let namespace = PidNamespace::of(self.subject.tgid);
+        let tid = parse(name)
+            .map(|tid| namespace.pid(tid))
+            .filter(|tid| self.ids().contains(tid))
+            .ok_or(errno::ENOENT)?;
         Ok(new_inode(file_system, Subject { tid: Some(tid), ..self.subject.clone() }))
     }
 
     fn entries(&self, from: u64) -> Vec<Entry> {
         let entry = |tid: Pid| Entry {
-            position: u64::from(tid.unsigned_abs()),
-            name: tid.to_string().into_bytes(),
+            position: u64::from(number(tid).unsigned_abs()),
+            name: number(tid).to_string().into_bytes(),
             inode: inode(tid, 0),
             kind: FileKind::Directory,
         };

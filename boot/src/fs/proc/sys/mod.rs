@@ -92,6 +92,6 @@ mod tests {
         let parameters = &kernel.kernel().parameters;
         assert_eq!(parameters.message_bytes.get(), 4096);
         assert_eq!(parameters.semaphores.each_ref().map(|one| one.get()), [10, 20, 500, 32000]);
-        assert_eq!(kernel.kernel().net.inet.udp.ephemeral(), 2000..=2001);
+        assert_eq!(task.net().inet.udp.ephemeral(), 2000..=2001);
     }
 }

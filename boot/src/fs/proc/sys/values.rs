@@ -88,7 +88,7 @@ fn set_domain_name(task: &Task, name: &[u8]) -> Result<(), Errno> {
 }
 
 fn local_ports(task: &Task) -> String {
-    let ports = task.kernel().net.inet.tcp.ephemeral();
+    let ports = task.net().inet.tcp.ephemeral();
     format!("{}\t{}", ports.start(), ports.end())
 }
 
@@ -100,7 +100,7 @@ fn set_local_ports(task: &Task, text: &[u8]) -> Result<(), Errno> {
     if ports.is_empty() || *ports.start() == 0 {
         return Err(errno::EINVAL);
     }
-    let inet = &task.kernel().net.inet;
+    let inet = &task.net().inet;
     inet.tcp.set_ephemeral(ports.clone());
     inet.udp.set_ephemeral(ports);
     Ok(())

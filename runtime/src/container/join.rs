@@ -1,0 +1,171 @@
+//! Containers that join the sandbox of another one: what is known of the sandbox, and the process of the host that stands
+//! for each of them.
+//!
+//! Callers know a container by an id of the host: they wait for it and send it signals. That of a root container is the
+//! kernel's. For each of the others there is a *deputy*, a process that does nothing but pass signals on, end as the
+//! container does, and take it with it when it is killed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use cloister_proto::control::{Client, ClientError, Destroy, ErrorKind, OnHangUp, State};
+use rustix::process::Pid;
+
+use super::{ContainerError, connect};
+use crate::bundle::{Pod, network_path};
+use crate::foreground::Foreground;
+use crate::launch;
+use crate::state::{ContainerId, Entry, ProcessIdentity, Store};
+
+/// The sandbox that a container joins.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// The sandbox's kernel.
+    pub(super) boot: ProcessIdentity,
+    /// Its containers.
+    pub(super) pod: Pod,
+}
+
+impl Joined {
+    /// Looks at the sandbox with the root container `root`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such container, or it is not a root container.
+    pub(super) fn look(store: &Store, root: &ContainerId) -> Result<Self, ContainerError> {
+        let entry = store.peek(root)?;
+        let record = entry.record()?;
+        if let Some(sandbox) = record.sandbox {
+            return Err(ContainerError::NotRoot { id: root.clone(), root: sandbox });
+        }
+        let mut members = vec![(root.clone(), record.boot.pid)];
+        for id in store.list()? {
+            // One that is not made to the end has no process yet.
+            let Ok(other) = store.peek(&id).and_then(|entry| entry.record()) else { continue };
+            if other.sandbox.as_deref() == Some(root.as_str()) && other.boot == record.boot {
+                members.extend(other.deputy.map(|deputy| (id, deputy.pid)));
+            }
+        }
+        let pod = Pod { root: root.clone(), members, network: network_path(&entry.config()?) };
+        Ok(Self { boot: record.boot, pod })
+    }
+}
+
+/// Has the kernel destroy a container that joined a sandbox. If the kernel is gone, or knows nothing of it, that is done.
+///
+/// # Errors
+///
+/// The kernel does not answer.
+pub(super) fn destroy(entry: &Entry) -> Result<(), ContainerError> {
+    let action = "destroy";
+    let fail = |source| ContainerError::Client { action, id: entry.id().clone(), source };
+    let Ok(mut client) = connect(entry, action) else { return Ok(()) };
+    match client.call(Destroy { id: entry.id().to_string() }, &[]) {
+        Ok(_) | Err(ClientError::Closed) => Ok(()),
+        Err(ClientError::Failed(failure)) if failure.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// How a deputy is started: a program with arguments that has it call [`attend`].
+#[derive(Clone, Debug)]
+pub struct DeputyCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// A deputy on its way. It is killed when this is dropped, unless it was released.
+#[derive(Debug)]
+pub(super) struct Deputy(Option<Child>);
+
+impl DeputyCommand {
+    /// Starts the deputy of a container, and waits until it stands for it.
+    ///
+    /// # Errors
+    ///
+    /// What the deputy could not do is in the container's log.
+    pub(super) fn start(&self, entry: &Entry) -> Result<Deputy, ContainerError> {
+        let fail = |source| ContainerError::Deputy { id: entry.id().clone(), source };
+        // What our caller has open is not for it.
+        launch::close_on_exec_from(3).map_err(|errno| fail(errno.into()))?;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(entry.log()?)
+            .spawn()
+            .map_err(fail)?;
+        let mut deputy = Deputy(Some(child));
+        let mut ready = [0];
+        let told = deputy.0.as_mut().and_then(|child| child.stdout.take());
+        told.map_or(Ok(()), |mut told| told.read_exact(&mut ready)).map_err(fail)?;
+        Ok(deputy)
+    }
+}
+
+impl Deputy {
+    /// What it is known by; `None` if it has ended.
+    pub(super) fn identity(&self) -> Option<ProcessIdentity> {
+        let pid = self.0.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?))?;
+        ProcessIdentity::of(pid)
+    }
+
+    /// Lets it live on after this value.
+    pub(super) fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Deputy {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // Fails only if it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Stands for a container until it ends. Returns its exit code, as shells tell it. `ready` gets a byte as soon as the
+/// container is bound to this process.
+///
+/// # Errors
+///
+/// The control group cannot be joined, or the kernel does not answer.
+pub fn attend(entry: &Entry, mut ready: File) -> Result<u8, ContainerError> {
+    let action = "stand for";
+    let fail = |source| ContainerError::Client { action, id: entry.id().clone(), source };
+    // What the terminal of who created the container sends is not for it. Fails if we lead a process group.
+    let _ = rustix::process::setsid();
+    if let Some(group) = entry.group()? {
+        group.membership()?.join()?;
+    }
+    let foreground = Foreground::begin()?;
+    let mut client = connect(entry, action)?;
+    let ticket = Foreground::watch(&mut client, entry.id(), OnHangUp::Kill).map_err(fail)?;
+    // Requests are handled in order: the container is bound to this connection when this is answered.
+    client.call(State { id: entry.id().to_string() }, &[]).map_err(fail)?;
+    client.set_timeout(None).map_err(fail)?;
+    // Who created it may be gone.
+    let _ = ready.write_all(&[0]);
+    drop(ready);
+    Ok(wait(&foreground, &mut client, entry.id(), ticket))
+}
+
+/// The exit code of what `SIGKILL` ended.
+const KILLED: u8 = 128 + 9;
+
+fn wait(
+    foreground: &Foreground,
+    client: &mut Client,
+    id: &ContainerId,
+    ticket: cloister_proto::control::Ticket,
+) -> u8 {
+    // A kernel that ends takes its containers with it.
+    foreground.wait(client, &[], id, ticket).map_or(KILLED, |status| status.code())
+}
