@@ -72,8 +72,8 @@ struct Helper {
     /// Where it was placed.
     place: Place,
     service: Service,
-    /// When it was told something last.
-    told: Option<Instant>,
+    /// When it was told something last, and how often soon after the last time up to then.
+    told: Option<(Instant, u32)>,
 }
 
 /// How a helper is told what to do.
@@ -135,11 +135,14 @@ impl Tables {
         self.helpers.get_mut(&helper).map(|helper| &mut helper.service)
     }
 
-    /// Takes note that a helper is told something now. Returns how long ago it was told something before.
-    pub(crate) fn tell(&mut self, helper: Pid) -> Option<Duration> {
-        let Helper { told, .. } = self.helpers.get_mut(&helper)?;
+    /// Takes note that a helper is told something now. Returns how many times in a row that was as `soon` after the last.
+    pub(crate) fn tell(&mut self, helper: Pid, soon: Duration) -> u32 {
+        let Some(Helper { told, .. }) = self.helpers.get_mut(&helper) else { return 0 };
         let now = Instant::now();
-        told.replace(now).map(|before| now.duration_since(before))
+        let is_soon = |(before, _): &(Instant, u32)| now.duration_since(*before) < soon;
+        let times = told.filter(is_soon).map_or(0, |(_, times)| times.saturating_add(1));
+        *told = Some((now, times));
+        times
     }
 
     /// Returns whether `pid` is a helper that looks for commands.

@@ -42,8 +42,9 @@ const STOPS: u32 = 2;
 const LOOKS: u32 = 8;
 /// How often a helper in a burst lets others run before it sleeps.
 const YIELDS: u64 = 4;
-/// Changes that follow each other so soon are a burst.
-const BURST: Duration = Duration::from_micros(40);
+/// So many changes that follow each other so soon are a burst. A program that starts makes fewer.
+const BURST: u32 = 8;
+const SOON: Duration = Duration::from_micros(40);
 /// How long a guest thread has to let its helper run.
 const WAKE_PATIENCE: Duration = Duration::from_micros(20);
 /// How long the kernel's thread looks for an answer without a pause, and how long a pause is.
@@ -130,7 +131,7 @@ impl Commands {
         // Among threads that run it would have to wait for its turn, where the kernel's thread is it need not.
         let (is_apart, is_burst) = {
             let mut tables = tracer.tables();
-            let is_burst = tables.tell(helper).is_some_and(|before| before < BURST);
+            let is_burst = tables.tell(helper, SOON) >= BURST;
             let is_apart = self.slots.running() == 0
                 && tables.owners.slots_of(helper).iter().any(|slot| self.slots.is_spinning(*slot));
             if is_apart {
