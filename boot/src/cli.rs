@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use cloister_platform::systrap::{self, Patching};
 use cloister_platform::{Platform, ptrace};
 use cloister_proto::transport::{Listener, adopt};
 
-use crate::control::ControlServer;
+use crate::control::{ControlServer, TerminalSignals};
 use crate::fs::DentryCache;
 use crate::kernel::{Kernel, KernelOptions};
 use crate::log;
@@ -70,6 +70,16 @@ struct Arguments {
     /// Log every system call with decoded arguments, result and time
     #[arg(long)]
     strace: bool,
+    /// Pass the signals of this session's terminal on to its foreground processes
+    #[arg(long)]
+    terminal_signals: bool,
+    #[command(flatten)]
+    lists: Lists,
+}
+
+/// What is printed instead of running a sandbox.
+#[derive(Debug, Args)]
+struct Lists {
     /// Print the system calls that the kernel itself makes to the host, with reasons, and exit
     #[arg(long)]
     print_filter: bool,
@@ -112,13 +122,13 @@ enum StartError {
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.list_syscalls {
-        return match syscall::write_list(&mut std::io::stdout().lock(), arguments.format) {
+    if arguments.lists.list_syscalls {
+        return match syscall::write_list(&mut std::io::stdout().lock(), arguments.lists.format) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
     }
-    if arguments.print_filter {
+    if arguments.lists.print_filter {
         return match filter::print(&mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -137,21 +147,26 @@ pub(crate) fn run() -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let log_fd = arguments.log_fd.map(|number| inherited("--log-fd", number)).transpose()?;
     log::start(log_fd, arguments.log_limit.unwrap_or(u64::MAX), arguments.log_format, &arguments.log_level);
+    let host = |action| move |source| StartError::Host { action, source };
     let listener = match (arguments.control_fd, &arguments.control) {
         (Some(number), _) => Listener::from_fd(inherited("--control-fd", number)?)?,
         (None, Some(path)) => Listener::bind(path)?,
         (None, None) => return Err(StartError::NoControl),
     };
+    // Before there are threads, which are to hold them back too.
+    let signals = arguments.terminal_signals.then(TerminalSignals::hold_back).transpose();
+    let signals = signals.map_err(host("hold signals back"))?;
     let platform = start_platform(arguments.platform).map_err(StartError::Platform)?;
-    let host = |action| move |source| StartError::Host { action, source };
     let options = KernelOptions::from_host(arguments.strace).limited(arguments.cpus, arguments.memory);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
     kernel.vfs.cache.set_bound(arguments.dcache);
     let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;
+    let relay = signals.map(|signals| signals.pass_on(&kernel, arguments.id.clone())).transpose();
+    let relay = relay.map_err(host("watch for signals"))?;
     filter::install().map_err(StartError::Filter)?;
     tracing::info!(id = arguments.id, "ready");
     kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
-    drop(server);
+    drop((server, relay));
     Ok(kernel.containers.exit_code())
 }
 

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod bundle;
+pub mod console;
 pub mod container;
 pub mod exclusive;
 pub mod guest;

@@ -183,6 +183,11 @@ fn pass_on(client: &mut Client, target: Target<'_>, number: u32, code: i32) {
                 let _ = kill_process(getpid(), Signal::STOP);
             }
         }
+        // As of a terminal that is hung up: its session's leader has it too.
+        Name::SIGHUP if from_kernel => {
+            send(client, target.id, signal as i32, target.process());
+            send(client, target.id, signal as i32, target.foreground());
+        }
         _ if from_kernel => send(client, target.id, signal as i32, target.foreground()),
         _ => send(client, target.id, signal as i32, target.process()),
     }

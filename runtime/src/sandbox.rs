@@ -31,6 +31,8 @@ pub struct Options {
     pub log_level: &'static str,
     /// What the host limits the sandbox's processes by.
     pub limits: HostLimits,
+    /// Whether the first of the process' files is a terminal that nobody else on the host has.
+    pub owns_terminal: bool,
     /// How long each step of the start may take.
     pub timeout: Duration,
 }
@@ -123,6 +125,7 @@ impl Sandbox {
                 cpus: prepared.spec.limits.cpus,
                 memory: prepared.spec.limits.memory,
                 strace: options.strace,
+                terminal: files.first().copied().filter(|_| options.owns_terminal),
             },
         )?;
         let (mut gofer_plan, connections) = gofer::plan(

@@ -7,6 +7,7 @@
 //! | `create`, `namespaces`, `mounts`, `file_server` | making a container, and what it consists of |
 //! | `start`, `execute`, `process` | its first process, and others |
 //! | `seccomp` | the system call filter of its configuration |
+//! | `terminal_signals` | what the keys of the container's terminal send |
 //! | `keep` | outliving who started it |
 //! | `freeze` | standing still and going on |
 //! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
@@ -29,8 +30,10 @@ mod seccomp;
 mod server;
 mod signal;
 mod start;
+mod terminal_signals;
 
 pub(crate) use container::Container;
 pub(crate) use containers::Containers;
 pub(crate) use freeze::Freezer;
 pub(crate) use server::ControlServer;
+pub(crate) use terminal_signals::TerminalSignals;

@@ -53,6 +53,7 @@ impl Context {
             log_format: self.global.log_format.name(),
             log_level: if self.global.debug { "debug" } else { "warn" },
             limits: HostLimits::default(),
+            owns_terminal: false,
             timeout: Duration::from_secs(self.global.start_timeout),
         }
     }

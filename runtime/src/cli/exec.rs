@@ -132,7 +132,12 @@ impl Exec {
 
     fn console(&self, process: &ProcessSpec) -> anyhow::Result<Option<OwnedFd>> {
         match (&self.console_socket, process.terminal) {
-            (Some(socket), true) => Ok(Some(Console::new(None)?.send(socket)?)),
+            (Some(socket), true) => {
+                let terminal = Console::new(None)?.send(socket)?;
+                // A deputy has a session of its own, and so gets the signals of the terminal's keys. Others have theirs.
+                let _ = rustix::process::ioctl_tiocsctty(&terminal);
+                Ok(Some(terminal))
+            }
             (Some(_), false) => Err(ContainerError::UnusedConsole.into()),
             (None, true) if !std::io::stdin().is_terminal() => {
                 anyhow::bail!("standard input is not a terminal; leave --tty out, or use --console-socket")

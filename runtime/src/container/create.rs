@@ -157,7 +157,8 @@ pub fn create(
         group: group(folder.entry(), &bundle.spec, &role, options.cgroups)?,
         oom_score_adj: prepared.spec.process.oom_score_adj,
     };
-    let sandbox_options = sandbox::Options { limits, ..options.sandbox.clone() };
+    let sandbox_options =
+        sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
     let sandbox = match &joined {
         None => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
         Some(joined) => {

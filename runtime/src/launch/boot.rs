@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::plan::{HostLimits, Image, lift};
+use super::plan::{HostLimits, Image, lift, lift_one};
 use super::{Binary, Identity, LaunchError, Plan, Root, idmap};
 
 /// User and group id of the kernel, inside its user namespace and, when root starts it, outside as well: `nobody`.
@@ -35,6 +35,8 @@ pub struct Options<'a> {
     pub memory: Option<u64>,
     /// Whether all system calls are logged from the start.
     pub strace: bool,
+    /// The container's terminal, if it is nobody else's: the kernel passes the signals of its keys on.
+    pub terminal: Option<BorrowedFd<'a>>,
 }
 
 /// Makes the plan.
@@ -70,6 +72,9 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
     if options.strace {
         arguments.push("--strace".into());
     }
+    if options.terminal.is_some() {
+        arguments.push("--terminal-signals".into());
+    }
     Ok(Plan {
         name: "cloister-boot",
         namespaces: namespaces(),
@@ -79,6 +84,7 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
         limits: HostLimits::default(),
         // Until it is told to stay: who starts it may be killed before anybody else knows of it.
         die_with_parent: true,
+        terminal: options.terminal.map(|terminal| lift_one(terminal, descriptors.len())).transpose()?,
         image: Image::new(binary, arguments)?,
         descriptors,
     })

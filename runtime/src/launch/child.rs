@@ -15,8 +15,8 @@ use rustix::mount::{
 };
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Resource, Rlimit, Signal, fchdir, getrlimit, pivot_root, set_parent_process_death_signal, setrlimit,
-    setsid, umask,
+    Resource, Rlimit, Signal, fchdir, getrlimit, ioctl_tiocsctty, pivot_root,
+    set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, Uid, clear_ambient_capability_set,
@@ -46,6 +46,7 @@ pub(super) enum Step {
     Pivot,
     Hostname,
     Session,
+    Terminal,
     Ids,
     Limits,
     Capabilities,
@@ -64,7 +65,7 @@ pub(super) struct Failure {
 }
 
 impl Step {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Sync,
         Self::Group,
         Self::Propagation,
@@ -77,6 +78,7 @@ impl Step {
         Self::Pivot,
         Self::Hostname,
         Self::Session,
+        Self::Terminal,
         Self::Ids,
         Self::Limits,
         Self::Capabilities,
@@ -100,6 +102,7 @@ impl Step {
             Self::Pivot => "change its root",
             Self::Hostname => "set its host name",
             Self::Session => "start a session",
+            Self::Terminal => "take its terminal",
             Self::Ids => "change its user and groups",
             Self::Limits => "set its limits",
             Self::Capabilities => "drop its capabilities",
@@ -153,6 +156,9 @@ pub(super) fn run(plan: &Plan, sync: BorrowedFd<'_>) -> Result<Infallible, Failu
     enter_root(&plan.root)?;
     rustix::system::sethostname(b"cloister").map_err(Step::Hostname.failed())?;
     setsid().map_err(Step::Session.failed())?;
+    if let Some(terminal) = &plan.terminal {
+        ioctl_tiocsctty(terminal).map_err(Step::Terminal.failed())?;
+    }
     limit().map_err(Step::Limits.failed())?;
     become_user(plan).map_err(Step::Ids.failed())?;
     drop_capabilities(plan.capabilities).map_err(Step::Capabilities.failed())?;

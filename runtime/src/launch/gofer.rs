@@ -53,6 +53,7 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         limits: HostLimits::default(),
         // It ends when nobody is left at the other ends of its connections.
         die_with_parent: false,
+        terminal: None,
         image: Image::new(binary, arguments)?,
         descriptors,
     };

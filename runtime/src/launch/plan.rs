@@ -27,6 +27,8 @@ pub struct Plan {
     pub limits: HostLimits,
     /// Whether the process is killed when the thread that started it ends.
     pub(super) die_with_parent: bool,
+    /// What becomes the controlling terminal of its session, if it is to have one.
+    pub terminal: Option<OwnedFd>,
     /// The program with its arguments.
     pub(super) image: Image,
     /// Descriptor N of the process is the Nth of these. They are all above the numbers that they go to, see [`lift`].

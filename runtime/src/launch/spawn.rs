@@ -222,6 +222,7 @@ mod tests {
             cpus: None,
             memory: None,
             strace: false,
+            terminal: None,
         };
         let plan = boot::plan(this_program(), &options).unwrap();
         let report = run_probe(plan, output);
