@@ -1,7 +1,8 @@
-//! The cloister runtime: bundles, container state, and the launch of sandboxes.
+//! The cloister runtime: bundles, container state, the launch of sandboxes, and a client library.
 
 pub mod bundle;
 pub mod cgroup;
+pub mod client;
 pub mod container;
 pub mod foreground;
 pub mod hooks;
