@@ -1,9 +1,9 @@
 //! Call sites that are patched, so that a system call there is a jump instead of a signal.
 //!
 //! Compilers and C libraries make nearly all system calls by `mov imm32, %eax; syscall` or by `syscall; cmp imm32, %rax`,
-//! and `rt_sigreturn(2)` by `mov imm32, %rax; syscall`: seven bytes and more, in place of which goes a jump of seven bytes,
-//! through a pointer in the *call table*. That is a range of low addresses, which a jump can name in 32 bits from
-//! everywhere; in it each patched site has an entry:
+//! or have an instruction of seven bytes before the `syscall` that can be elsewhere: `mov imm32, %rax`, `lea`. In place of
+//! these seven bytes goes a jump, through a pointer in the *call table*. That is a range of low addresses, which a jump
+//! can name in 32 bits from everywhere; in it each patched site has an entry:
 //!
 //! ```text
 //! site:   jmp *entry           entry:  .quad code, after, resume
@@ -25,8 +25,8 @@
 //! * Only private, read-only mappings of files are changed: the host gives the address space its own copy of the page.
 //!   Code that was made at run time is left alone. Programs that read their own text see the jump.
 //! * Nothing is pushed, so the red zone is kept; `rcx` and `r11` are what `syscall` changes too.
-//! * A `syscall` after a `mov` of seven bytes stays, for who jumps there. Unwinders know the frame of a signal handler by
-//!   these two instructions where it has no unwinding information, which the C library's has.
+//! * A `syscall` after an instruction of seven bytes stays, for who jumps there. Unwinders know the frame of a signal handler
+//!   by `mov $15, %rax; syscall` where it has no unwinding information, which the C library's has.
 //! * A thread that is interrupted on the way is taken for one that is still at the site, or made the call already.
 //! * The table is the address space's own memory, which guest code can read and execute. It is no secret, and could be
 //!   anything: guest code that jumps there makes a system call.
@@ -98,8 +98,8 @@ struct Call {
 enum Shape {
     /// `mov $number, %eax; syscall`.
     Number(u32),
-    /// `mov $number, %rax; syscall`, of which the first is replaced.
-    LongNumber(u32),
+    /// This instruction, which is replaced, and `syscall`.
+    Behind(Site),
     /// `syscall; cmp $number, %rax`.
     Compare(u32),
 }
@@ -117,16 +117,17 @@ pub(super) enum At {
 impl Call {
     /// Reads the site of a call that goes on at `after`, from the bytes around that.
     fn of_site(before: [u8; 9], behind: [u8; 6], after: u64) -> Option<Self> {
-        if let [0x48, 0xc7, 0xc0, a, b, c, d, 0x0f, 0x05] = before {
-            let number = u32::from_le_bytes([a, b, c, d]);
-            return Some(Self { start: after - SITE_BYTES - 2, shape: Shape::LongNumber(number) });
-        }
         if let [_, previous, 0xb8, a, b, c, d, 0x0f, 0x05] = before
             // With a prefix the instruction would be for another register.
             && !matches!(previous, 0x40..=0x4f | 0x66)
         {
             let number = u32::from_le_bytes([a, b, c, d]);
             return Some(Self { start: after - SITE_BYTES, shape: Shape::Number(number) });
+        }
+        if let [instruction @ .., 0x0f, 0x05] = before
+            && Movable::of(instruction).is_some()
+        {
+            return Some(Self { start: after - SITE_BYTES - 2, shape: Shape::Behind(instruction) });
         }
         let ([.., 0x0f, 0x05], [0x48, 0x3d, a, b, c, d]) = (before, behind) else { return None };
         Some(Self { start: after - 2, shape: Shape::Compare(u32::from_le_bytes([a, b, c, d])) })
@@ -136,7 +137,7 @@ impl Call {
     fn after(self) -> u64 {
         match self.shape {
             Shape::Number(_) => self.start + SITE_BYTES,
-            Shape::LongNumber(_) => self.start + SITE_BYTES + 2,
+            Shape::Behind(_) => self.start + SITE_BYTES + 2,
             Shape::Compare(_) => self.start + 2,
         }
     }
@@ -148,10 +149,7 @@ impl Call {
                 let [a, b, c, d] = number.to_le_bytes();
                 [0xb8, a, b, c, d, 0x0f, 0x05]
             }
-            Shape::LongNumber(number) => {
-                let [a, b, c, d] = number.to_le_bytes();
-                [0x48, 0xc7, 0xc0, a, b, c, d]
-            }
+            Shape::Behind(instruction) => instruction,
             Shape::Compare(number) => {
                 let [a, b, c, _] = number.to_le_bytes();
                 [0x0f, 0x05, 0x48, 0x3d, a, b, c]
@@ -175,8 +173,15 @@ impl Call {
         let load_entry = [0x41, 0xbb, a, b, c, d];
         put(0, &[&(entry + CODE).to_le_bytes(), &self.after().to_le_bytes()]);
         match self.shape {
-            // The number is positive, as the short instruction leaves it too.
-            Shape::Number(number) | Shape::LongNumber(number) => {
+            Shape::Behind(instruction) => {
+                put(16, &[&self.after().to_le_bytes()]);
+                let moved = Movable::of(instruction)
+                    .map(|instruction| instruction.moved(self.start))
+                    .unwrap_or_default();
+                let length = moved.len() as u64;
+                put(CODE, &[&moved, &load_entry, &jump(CODE + length + 6, TABLE.start)]);
+            }
+            Shape::Number(number) => {
                 put(16, &[&self.after().to_le_bytes()]);
                 put(CODE, &[&[0xb8], &number.to_le_bytes(), &load_entry, &jump(CODE + 11, TABLE.start)]);
             }
@@ -189,6 +194,74 @@ impl Call {
         }
         zerocopy::transmute!(bytes)
     }
+}
+
+/// An instruction of seven bytes that sets a register, and does the same elsewhere.
+#[derive(Clone, Copy, Debug)]
+struct Movable {
+    bytes: Site,
+    /// The number of the register that it sets.
+    register: u8,
+    value: Value,
+}
+
+/// What a [`Movable`] sets its register to: the number in it, and more.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    /// Nothing more: `mov $number, %register`.
+    Alone(u64),
+    /// The address behind the instruction: `lea number(%rip), %register`.
+    FromHere(u64),
+    /// What is in the register with this number: `lea number(%other), %register`.
+    From(u8, u64),
+}
+
+impl Movable {
+    fn of(bytes: Site) -> Option<Self> {
+        /// The registers that the `syscall` changes.
+        const CHANGED: [u8; 2] = [1, 11];
+        let [rex @ (0x48 | 0x49 | 0x4c | 0x4d), opcode, operands, a, b, c, d] = bytes else { return None };
+        let number = i64::from(i32::from_le_bytes([a, b, c, d])).cast_unsigned();
+        let (first, second) = (operands >> 3 & 7 | rex << 1 & 8, operands & 7 | rex << 3 & 8);
+        let (register, value) = match (opcode, operands >> 6, operands & 7) {
+            (0xc7, 3, _) if first == 0 => (second, Value::Alone(number)),
+            (0x8d, 0, 5) => (first, Value::FromHere(number)),
+            // 4 is not a register here.
+            (0x8d, 2, 0..=3 | 5..=7) if second != first && !CHANGED.contains(&second) => {
+                (first, Value::From(second, number))
+            }
+            _ => return None,
+        };
+        (!CHANGED.contains(&register)).then_some(Self { bytes, register, value })
+    }
+
+    /// Returns whether a thread that is behind the call may have executed this at `start`: its register says so.
+    fn was_executed(self, start: u64, registers: &Registers) -> bool {
+        let value = match self.value {
+            Value::Alone(number) => number,
+            Value::FromHere(number) => number.wrapping_add(start + SITE_BYTES),
+            Value::From(other, number) => number.wrapping_add(register(registers, other)),
+        };
+        register(registers, self.register) == value
+    }
+
+    /// Returns instructions that do elsewhere what this one does at `start`.
+    fn moved(self, start: u64) -> Vec<u8> {
+        let Value::FromHere(number) = self.value else { return self.bytes.to_vec() };
+        // `mov $address, %register`, with all 64 bits.
+        let mut bytes = vec![0x48 | self.register >> 3, 0xb8 | self.register & 7];
+        bytes.extend(number.wrapping_add(start + SITE_BYTES).to_le_bytes());
+        bytes
+    }
+}
+
+/// Returns the register with a number that instructions know it by, as a call found it.
+fn register(r: &Registers, number: u8) -> u64 {
+    let all = [
+        r.orig_rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
+        r.r14, r.r15,
+    ];
+    all.get(usize::from(number)).copied().unwrap_or_default()
 }
 
 /// Returns the jump that takes the place of a site.
@@ -242,8 +315,8 @@ impl CallSites {
             (_, CODE) => At::Site(call.start),
             (Shape::Compare(_), RESUME) => At::Program(call.after()),
             (Shape::Compare(_), RESUME..) => At::Program(call.start + 8),
-            (Shape::Compare(_), _) => At::Call(call.after(), None),
-            (Shape::Number(number) | Shape::LongNumber(number), _) => At::Call(call.after(), Some(number)),
+            (Shape::Compare(_) | Shape::Behind(_), _) => At::Call(call.after(), None),
+            (Shape::Number(number), _) => At::Call(call.after(), Some(number)),
         })
     }
 
@@ -311,7 +384,8 @@ fn patch(space: &Space, registers: &Registers, handler: &dyn TrapHandler) -> Res
     let is_it = match call.shape {
         // What the instruction sets must be what the thread came with: then it is the instruction that it looks like.
         Shape::Number(number) => u64::from(number) == registers.orig_rax,
-        Shape::LongNumber(number) => u64::from(number) == registers.orig_rax && number.cast_signed() >= 0,
+        Shape::Behind(instruction) => Movable::of(instruction)
+            .is_some_and(|instruction| instruction.was_executed(call.start, registers)),
         Shape::Compare(_) => !is_jumped_to(space, after),
     };
     let is_wanted = !UNPATCHED.iter().any(|number| u64::from(*number) == registers.orig_rax);

@@ -132,27 +132,73 @@ fn states_that_the_processor_refuses_change_nothing() {
     assert_eq!(first_vector(&*thread), 7);
 }
 
-/// `mov $110, %rax; syscall`, and again.
-const LONG_CALL: [u8; 11] = [0x48, 0xc7, 0xc0, 110, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf5];
+/// Where the instruction of seven bytes is in the program that [`long_call`] makes, and where its call goes on.
+const LONG: u64 = TEXT + 6;
+const AFTER_LONG: u64 = LONG + 9;
 
-#[test]
-fn calls_after_long_instructions_are_patched() {
-    let sandbox = Sandbox::on_systrap();
-    let code = [[0x90].as_slice(), &LONG_CALL].concat();
-    let space = text(&sandbox, &code);
+/// Has a thread make calls by `mov $110, %eax`, `instruction`, `syscall`, again and again. Returns it, with its memory, at
+/// a call, and whether the site is patched.
+fn long_call(sandbox: &Sandbox, instruction: [u8; 7]) -> (Arc<dyn AddressSpace>, Arc<dyn Thread>, bool) {
+    let code = [[0x90, 0xb8, 110, 0, 0, 0].as_slice(), &instruction, &[0x0f, 0x05, 0xeb, 0xf0]].concat();
+    let space = text(sandbox, &code);
     let thread = sandbox.spawn(&space, 0);
-    let (start, after) = (TEXT + 1, TEXT + 10);
-    let begin = Registers { rip: start, ..full() };
-    let expected = Registers { rip: after, rcx: after, ..at_call(&full()) };
-    call_often(&sandbox, &*thread, &begin);
+    call_often(sandbox, &*thread, &Registers { rip: TEXT + 1, ..full() });
     let mut bytes = vec![0; code.len()];
     space.read(TEXT, &mut bytes);
-    assert_eq!(bytes[1..4], [0xff, 0x24, 0x25]);
-    assert_eq!(bytes[8..], code[8..], "the rest stays");
-    // From the beginning, and from the second instruction, for another call.
-    for (rip, number) in [(start, 110), (after - 2, 39), (start, 110)] {
-        thread.resume(&Registers { rip, rax: number, ..full() });
-        let expected = Registers { rax: number, orig_rax: number, ..expected };
-        assert_eq!(sandbox.next_trap(), (Trap::Syscall, expected), "{rip:#x}");
+    let is_patched = bytes[6..9] == [0xff, 0x24, 0x25];
+    assert_eq!((&bytes[..6], &bytes[13..]), (&code[..6], &code[13..]), "the rest stays");
+    (space, thread, is_patched || bytes[6..13] != instruction)
+}
+
+#[test]
+fn calls_behind_instructions_that_can_be_moved_are_patched() {
+    let sandbox = Sandbox::on_systrap();
+    let call = Registers { rip: AFTER_LONG, rcx: AFTER_LONG, ..at_call(&full()) };
+    for (instruction, expected) in [
+        // mov $110, %rax; mov $-2, %r9
+        ([0x48, 0xc7, 0xc0, 110, 0, 0, 0], call),
+        ([0x49, 0xc7, 0xc1, 0xfe, 0xff, 0xff, 0xff], Registers { r9: u64::MAX - 1, ..call }),
+        // lea 0x1000(%rip), %rsi; lea -16(%rip), %r10
+        ([0x48, 0x8d, 0x35, 0, 0x10, 0, 0], Registers { rsi: LONG + 7 + 0x1000, ..call }),
+        ([0x4c, 0x8d, 0x15, 0xf0, 0xff, 0xff, 0xff], Registers { r10: LONG + 7 - 16, ..call }),
+        // lea 0x200(%rbx), %rsi; lea -1(%r13), %r8
+        ([0x48, 0x8d, 0xb3, 0, 2, 0, 0], Registers { rsi: 0x203, ..call }),
+        ([0x4d, 0x8d, 0x85, 0xff, 0xff, 0xff, 0xff], Registers { r8: 12, ..call }),
+    ] {
+        let (_space, thread, is_patched) = long_call(&sandbox, instruction);
+        assert!(is_patched, "{instruction:x?}");
+        // From the beginning, from the instruction, and from the call, for another one.
+        for (rip, number) in [(TEXT + 1, 110), (LONG, 110), (AFTER_LONG - 2, 39)] {
+            thread.resume(&Registers { rip, rax: number, ..full() });
+            let mut expected = Registers { rax: number, orig_rax: number, ..expected };
+            if rip == AFTER_LONG - 2 {
+                expected =
+                    Registers { rsi: full().rsi, r8: full().r8, r9: full().r9, r10: full().r10, ..expected };
+            }
+            assert_eq!(sandbox.next_trap(), (Trap::Syscall, expected), "{instruction:x?} from {rip:#x}");
+        }
+        // Wherever it is interrupted it is at an instruction of its program.
+        thread.resume(&Registers { rip: TEXT + 1, ..full() });
+        for _ in 0..200 {
+            thread.interrupt();
+            let (trap, registers) = sandbox.next_trap();
+            assert!((TEXT..=AFTER_LONG).contains(&registers.rip), "{trap:?} at {:#x}", registers.rip);
+            thread.resume(&Registers { orig_rax: u64::MAX, ..registers });
+        }
+    }
+}
+
+#[test]
+fn calls_behind_other_instructions_are_left_alone() {
+    let sandbox = Sandbox::on_systrap();
+    for instruction in [
+        [0x0f, 0x1f, 0x80, 0, 0, 0, 0],          // nop
+        [0x48, 0x8d, 0xb6, 1, 0, 0, 0],          // lea 1(%rsi), %rsi
+        [0x48, 0x8d, 0xb1, 1, 0, 0, 0],          // lea 1(%rcx), %rsi
+        [0x48, 0x8d, 0x0d, 1, 0, 0, 0],          // lea 1(%rip), %rcx
+        [0x90, 0x48, 0x8d, 0x74, 0x24, 8, 0x90], // nop; lea 8(%rsp), %rsi; nop
+    ] {
+        let (_space, _thread, is_patched) = long_call(&sandbox, instruction);
+        assert!(!is_patched, "{instruction:x?}");
     }
 }
