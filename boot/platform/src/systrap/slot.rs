@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "maps memory that is shared with stub processes, and looks at it as atomics")]
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -130,6 +131,8 @@ pub(super) const SOFTWARE_RESERVED: usize = 464;
 /// The size of the area without extensions, and of the header behind it: `XSTATE_BV` first.
 const LEGACY_BYTES: usize = 512;
 const HEADER_BYTES: usize = 64;
+/// Which word that is.
+const HEADER: usize = LEGACY_BYTES / 8;
 
 /// Offsets in `struct ucontext`: the general registers (`struct sigcontext`), the pointer to the others, and the mask.
 pub(crate) mod context {
@@ -159,10 +162,12 @@ unsafe impl Send for Slots {}
 unsafe impl Sync for Slots {}
 
 /// The processor's vector registers as `XSAVE` stores them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Vectors {
     bytes: usize,
     features: u64,
+    /// The features whose registers are behind the header, and at which words they are.
+    components: Vec<(u64, Range<usize>)>,
 }
 
 /// Where a trapped thread's vector registers are.
@@ -621,8 +626,15 @@ impl Slots {
     pub(super) fn fpu(&self, slot: usize, place: FpuPlace) -> Result<FpuState, Errno> {
         let words = self.fpu_words(slot, place).ok_or(errno::EFAULT)?;
         let mut bytes = vec![0; size_of_val(words)];
-        for (word, part) in words.iter().zip(bytes.as_chunks_mut().0) {
-            *part = word.load(Ordering::Relaxed).to_le_bytes();
+        let present = words.get(HEADER).map_or(0, |word| word.load(Ordering::Relaxed));
+        for index in self.vectors.words(present) {
+            if let (Some(word), Some(part)) = (words.get(index), bytes.as_chunks_mut().0.get_mut(index)) {
+                *part = word.load(Ordering::Relaxed).to_le_bytes();
+            }
+        }
+        // Not what has been written there since.
+        if let Some(part) = bytes.as_chunks_mut().0.get_mut(HEADER) {
+            *part = present.to_le_bytes();
         }
         if let Some(reserved) = bytes.get_mut(SOFTWARE_RESERVED..LEGACY_BYTES) {
             // As for ptrace(2), what there is.
@@ -646,9 +658,11 @@ impl Slots {
             return Err(errno::EINVAL);
         }
         let reserved = SOFTWARE_RESERVED / 8..LEGACY_BYTES / 8;
-        for (number, word) in words.iter().enumerate().filter(|(number, _)| !reserved.contains(number)) {
-            let value = given.get(number).map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            word.store(value, Ordering::Relaxed);
+        let value = |index: usize| given.get(index).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        for index in self.vectors.words(value(HEADER)).filter(|index| !reserved.contains(index)) {
+            if let Some(word) = words.get(index) {
+                word.store(value(index), Ordering::Relaxed);
+            }
         }
         Ok(())
     }
@@ -661,23 +675,31 @@ impl Vectors {
         const LEAF: u32 = 0xd;
         const OSXSAVE: u32 = 1 << 27;
         if __cpuid(1).ecx & OSXSAVE == 0 {
-            return Self { bytes: LEGACY_BYTES, features: 0 };
+            return Self { bytes: LEGACY_BYTES, features: 0, components: Vec::new() };
         }
         // SAFETY: the processor has the instruction, and the host allows it.
         let features = unsafe { _xgetbv(0) } & u64::from(VECTORS);
-        let components = (2..u64::BITS).filter(|number| features & 1 << number != 0);
-        let ends = components.map(|number| {
-            let component = __cpuid_count(LEAF, number);
-            component.eax + component.ebx
-        });
-        let end = ends.fold(0, u32::max);
-        let bytes = usize::try_from(end).unwrap_or(usize::MAX).max(LEGACY_BYTES + HEADER_BYTES);
-        Self { bytes: bytes.next_multiple_of(8), features }
+        let components: Vec<_> = (2..u64::BITS)
+            .map(|number| (1 << number, number))
+            .filter(|(feature, _)| features & feature != 0)
+            .map(|(feature, number)| {
+                let (start, length) = (__cpuid_count(LEAF, number).ebx, __cpuid_count(LEAF, number).eax);
+                (feature, start as usize / 8..(start as usize + length as usize).div_ceil(8))
+            })
+            .collect();
+        let end = components.iter().map(|(_, words)| words.end * 8).max();
+        Self { bytes: end.unwrap_or(0).max(LEGACY_BYTES + HEADER_BYTES), features, components }
+    }
+
+    /// Returns at which words there is something in a state whose header says that `present` components are in use. What
+    /// is at the others does not matter to the processor.
+    fn words(&self, present: u64) -> impl Iterator<Item = usize> {
+        let used = self.components.iter().filter(move |(feature, _)| present & feature != 0);
+        (0..(LEGACY_BYTES + HEADER_BYTES) / 8).chain(used.flat_map(|(_, words)| words.clone()))
     }
 
     /// Returns whether the processor takes `given`: the host kills a thread for what it does not.
-    fn can_be(self, given: &[[u8; 8]]) -> bool {
-        const HEADER: usize = LEGACY_BYTES / 8;
+    fn can_be(&self, given: &[[u8; 8]]) -> bool {
         /// The bits of `MXCSR` that every processor has.
         const MXCSR: u64 = 0xffff;
         let word = |index: usize| given.get(index).map(|bytes| u64::from_le_bytes(*bytes));
