@@ -262,4 +262,33 @@ mod tests {
         }
         Ok(())
     }
+    #[test]
+    fn the_container_sees_its_limits_and_what_it_uses() -> Result<()> {
+        let script = "cd /sys/fs/cgroup || exit 1
+            cat cgroup.controllers memory.max cpu.max pids.max
+            x=$(head -c 20000000 /dev/zero | tr '\\0' a)
+            (($(<memory.current) > ${#x})) && echo used
+            while read name value; do [ $name = anon ] && ((value > 20000000)) && echo anonymous; done <memory.stat
+            grep oom_kill memory.events
+            while read name value; do [ $name = usage_usec ] && ((value > 0)) && echo time; done <cpu.stat
+            sleep 100 & grep -c . cgroup.procs pids.current; cat pids.current; kill $!; wait
+            cat /proc/self/cgroup; grep -c ' /sys/fs/cgroup ro,.* - cgroup2 ' /proc/self/mountinfo
+            (echo 1 >memory.max) 2>/dev/null || echo refused";
+        let mount = json!({
+            "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": ["nosuid", "noexec", "nodev", "relatime", "ro"],
+        });
+        with_limits("the_container_sees_its_limits_and_what_it_uses", script, &some_limits(), |container| {
+            container.configure(|config| {
+                if let Some(mounts) = config["mounts"].as_array_mut() {
+                    mounts.push(mount);
+                }
+            })?;
+            let done = container.ok(&["run", "--bundle", "BUNDLE", "ID"])?;
+            let expected = "cpu memory pids\n134217728\n50000 100000\n8\nused\nanonymous\noom_kill 0\ntime\n\
+                cgroup.procs:3\npids.current:1\n3\n0::/\n1\nrefused\n";
+            ensure!(done.stdout == expected, "{done}");
+            Ok(())
+        })
+    }
 }

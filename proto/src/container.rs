@@ -31,6 +31,9 @@ pub struct ContainerSpec {
     pub seccomp: Option<SeccompSpec>,
     /// What the container sees of the machine.
     pub limits: Limits,
+    /// Number of donated files that count the memory of the sandbox's control group on the host, behind the gofer connections:
+    /// how much is used, `memory.stat`, and how often it ran out.
+    pub usage_files: u32,
     /// The network.
     pub network: Network,
     /// What signals do to the first process.
@@ -270,6 +273,9 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Most tasks at a time; `None` is without a limit.
     pub pids: Option<u64>,
+    /// The processor time that its processes may use in a period, in microseconds, and the period; `None` is without a
+    /// limit.
+    pub cpu_quota: Option<(u64, u64)>,
 }
 
 /// The network of a container.

@@ -150,7 +150,10 @@ impl Sandbox {
         OomScores::set(boot_pid, scores.own);
         let mut descriptors = files.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));
-        let request = create_request(entry, prepared.spec);
+        let usage = options.limits.group.as_ref().map_or(&[][..], |group| &group.usage);
+        descriptors.extend(usage.iter().map(AsFd::as_fd));
+        let usage_files = u32::try_from(usage.len()).unwrap_or(0);
+        let request = create_request(entry, ContainerSpec { usage_files, ..prepared.spec });
         client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
         Ok(Self { boot: Some(boot), gofer, client, log: own_log })
     }

@@ -13,6 +13,7 @@ use super::namespaces::Namespaces;
 use super::process::{self, NewProcess};
 use super::seccomp;
 use crate::error::Errno;
+use crate::fs::cgroup::MemoryUsage;
 use crate::fs::{FsContext, Walker, proc};
 use crate::kernel::Kernel;
 use crate::prelude::errno;
@@ -31,7 +32,9 @@ pub(super) fn create(
     let CreateContainer { id, spec } = request;
     kernel.containers.check_new(&id)?;
     let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
+    let usage_files = usize::try_from(spec.usage_files).unwrap_or(usize::MAX);
     let expected = gofer_connections(&spec).saturating_add(3).saturating_add(preserved);
+    let expected = expected.saturating_add(usage_files);
     if descriptors.len() != expected {
         let message = format!("container `{id}` needs {expected} descriptors, not {}", descriptors.len());
         return Err(Failure::new(ErrorKind::InvalidArgument, message));
@@ -57,6 +60,9 @@ fn populate(
     namespaces: &Namespaces,
     descriptors: Vec<OwnedFd>,
 ) -> Result<NewContainer, Failure> {
+    let mut descriptors = descriptors;
+    let usage_files = usize::try_from(spec.usage_files).unwrap_or(usize::MAX);
+    let usage = descriptors.split_off(descriptors.len().saturating_sub(usage_files));
     let mut descriptors = descriptors.into_iter();
     let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
     let files: Vec<OwnedFd> = descriptors.by_ref().take(preserved.saturating_add(3)).collect();
@@ -77,7 +83,7 @@ fn populate(
     };
     let init = process::new_task(kernel, &new)?;
     let walker = Walker::with_credentials(&init, Arc::new(process::superuser()));
-    mounts::populate(walker, &spec, &mut gofers)?;
+    mounts::populate(walker, &spec, &mut gofers, &Arc::new(MemoryUsage::new(usage)))?;
     fs.set_umask(spec.process.user.umask.unwrap_or(0o022));
     set_parameters(&init, &spec.sysctl)?;
     process::name_terminals(&init);

@@ -9,6 +9,7 @@ use cloister_proto::control::Failure;
 use super::create::failed;
 use super::file_server::FileServerWatch;
 use crate::error::Errno;
+use crate::fs::cgroup::{self, MemoryUsage};
 use crate::fs::devpts::{self, DevptsOptions};
 use crate::fs::gofer::{GoferFs, Trust};
 use crate::fs::overlay::OverlayFs;
@@ -72,10 +73,13 @@ pub(super) fn populate(
     mut walker: Walker<'_>,
     spec: &ContainerSpec,
     gofers: &mut Gofers,
+    memory: &Arc<MemoryUsage>,
 ) -> Result<(), Failure> {
     for mount in &spec.mounts {
         let what = || format!("mount `{}`", mount.destination);
-        let new = new_mount(walker.task(), mount, gofers).map_err(|errno| failed(what(), errno))?;
+        let task = walker.task();
+        let cgroup = || cgroup::new_tree(task, new_device_number(), spec.limits, Arc::clone(memory));
+        let new = new_mount(task, mount, gofers, cgroup).map_err(|errno| failed(what(), errno))?;
         let kind = new.root.inode().kind();
         let point =
             mount_point(&mut walker, &mount.destination, kind).map_err(|errno| failed(what(), errno))?;
@@ -106,7 +110,12 @@ fn namespace(walker: &Walker<'_>) -> Arc<MountNamespace> {
 }
 
 /// Makes what is to be mounted.
-fn new_mount(task: &Task, spec: &MountSpec, gofers: &mut Gofers) -> Result<NewMount, Errno> {
+fn new_mount(
+    task: &Task,
+    spec: &MountSpec,
+    gofers: &mut Gofers,
+    cgroup: impl FnOnce() -> Arc<Dentry>,
+) -> Result<NewMount, Errno> {
     let kernel = task.kernel();
     let flags = MountFlags::from_bits_truncate(spec.flags);
     let simple = |root: Arc<Dentry>, source: &str| NewMount {
@@ -144,11 +153,11 @@ fn new_mount(task: &Task, spec: &MountSpec, gofers: &mut Gofers) -> Result<NewMo
             let root = Dentry::new_root(devpts::Directory::new_root(options));
             NewMount { options: options.to_string(), ..simple(root, "devpts") }
         }
-        // Empty places until the kernel has these file systems.
+        // An empty place: there are no POSIX message queues.
         MountKind::Mqueue => {
             simple(tmpfs(TmpfsOptions { mode: 0o1777, ..TmpfsOptions::default() }), "mqueue")
         }
-        MountKind::Cgroup => simple(tmpfs(TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() }), "cgroup"),
+        MountKind::Cgroup => simple(cgroup(), "cgroup2"),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod anon;
 mod byte_ring;
+pub(crate) mod cgroup;
 pub(crate) mod dev;
 pub(crate) mod devpts;
 pub(crate) mod gofer;

@@ -61,6 +61,11 @@ impl TaskSet {
         self.nr_tasks() < self.limit.load(Ordering::Relaxed)
     }
 
+    /// Returns how many tasks there may be; `None` is without a limit.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
+    }
+
     /// Sets how many tasks there may be; `None` is without a limit.
     pub(crate) fn set_limit(&self, limit: Option<u64>) {
         self.limit.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -92,7 +97,7 @@ impl TaskSet {
     /// Returns what a checkpoint keeps.
     #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> TaskSetImage {
-        let limit = Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX);
+        let limit = self.limit();
         let (pid_namespace, ended_time) = (self.pid_namespace, self.ended_time());
         TaskSetImage { id: self.id, pid_namespace, limit, ended_time }
     }

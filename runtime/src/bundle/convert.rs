@@ -68,6 +68,7 @@ pub fn prepare(bundle: &Bundle, overlay: Overlay, pod: Option<&Pod>) -> Result<P
         sysctl: sysctl(linux),
         seccomp: seccomp::convert(linux)?,
         limits: limits(linux),
+        usage_files: 0,
         network: if pod.is_some() { Network::None } else { network(spec) },
         first_process: FirstProcess::Init,
         namespaces,
@@ -144,16 +145,17 @@ fn limits(linux: Option<&Linux>) -> Limits {
     let memory =
         resources.and_then(|resources| resources.memory().as_ref()).and_then(|memory| memory.limit());
     let cpu = resources.and_then(|resources| resources.cpu().as_ref());
-    let cpus = cpu.and_then(|cpu| {
+    let cpu_quota = cpu.and_then(|cpu| {
         let quota = cpu.quota().and_then(|quota| u64::try_from(quota).ok()).filter(|quota| *quota > 0)?;
-        let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
-        u32::try_from(quota.div_ceil(period)).ok()
+        Some((quota, cpu.period().filter(|period| *period > 0).unwrap_or(100_000)))
     });
+    let cpus = cpu_quota.and_then(|(quota, period)| u32::try_from(quota.div_ceil(period)).ok());
     let pids = resources.and_then(|resources| *resources.pids()).map(|pids| pids.limit());
     let pids = pids.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
     Limits {
         cpus,
         pids,
+        cpu_quota,
         memory: memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
     }
 }
@@ -224,7 +226,10 @@ mod tests {
         let prepared = prepared(&config(fields), Overlay::None).unwrap();
         assert_eq!(prepared.binds.len(), gofer_connections(&prepared.spec));
         assert!(matches!(prepared.spec.mounts[1].kind, MountKind::Gofer { .. }));
-        assert_eq!(prepared.spec.limits, Limits { cpus: Some(2), memory: Some(1 << 20), pids: None });
+        assert_eq!(
+            prepared.spec.limits,
+            Limits { cpus: Some(2), memory: Some(1 << 20), pids: None, cpu_quota: Some((150_000, 100_000)) }
+        );
         assert_eq!(prepared.spec.devices[0].mode, libc::S_IFCHR | 0o666);
         assert!(!prepared.binds[0].readonly);
     }

@@ -45,6 +45,8 @@ pub struct Membership {
     pub(crate) folder: Option<OwnedFd>,
     /// Files to which a thread writes 0 to move itself; version 1.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// What counts the memory that it uses: how much, of what kind, and how often it ran out. Empty if nothing does.
+    pub(crate) usage: Vec<OwnedFd>,
 }
 
 impl Membership {
@@ -148,7 +150,7 @@ impl Group {
     ///
     /// The system's: no permission.
     pub fn membership(&self) -> Result<Membership, CgroupError> {
-        let mut membership = Membership { folder: None, tasks: Vec::new() };
+        let mut membership = Membership { folder: None, tasks: Vec::new(), usage: self.usage() };
         for folder in &self.folders {
             match self.version {
                 Version::V2 => {
@@ -163,6 +165,17 @@ impl Group {
             }
         }
         Ok(membership)
+    }
+
+    /// Opens the files that count its memory.
+    fn usage(&self) -> Vec<OwnedFd> {
+        let names = match self.version {
+            Version::V1 => ["memory.usage_in_bytes", "memory.stat", "memory.oom_control"],
+            Version::V2 => ["memory.current", "memory.stat", "memory.events"],
+        };
+        let Some(folder) = self.folder("memory") else { return Vec::new() };
+        let files = names.iter().map(|name| Ok(fs::File::open(folder.join(name))?.into()));
+        files.collect::<io::Result<_>>().unwrap_or_default()
     }
 
     /// Removes it with all groups below it, once its processes have ended.

@@ -116,7 +116,8 @@ impl Kernel {
                 std::process::abort()
             }
             Request::CreateContainer(create) => {
-                assert_eq!(descriptors.len(), 3 + gofer_connections(&create.spec));
+                let usage_files = usize::try_from(create.spec.usage_files).unwrap();
+                assert_eq!(descriptors.len(), 3 + gofer_connections(&create.spec) + usage_files);
                 self.args = create.spec.process.args.iter().map(ToString::to_string).collect();
                 let mut descriptors = descriptors.into_iter();
                 self.output = descriptors.nth(1);

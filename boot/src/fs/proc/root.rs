@@ -29,7 +29,8 @@ impl Root {
     /// Makes the directory.
     pub(super) fn new(kernel: &Arc<Kernel>, namespace: PidNamespace) -> Self {
         let mut fixed = StaticDirectory::default();
-        let files: [(&'static str, Make); 14] = [
+        let files: [(&'static str, Make); 15] = [
+            ("cgroups", |_| CONTROLLERS.to_owned()),
             ("cmdline", |_| "cloister\n".to_owned()),
             ("cpuinfo", cpuinfo::text),
             ("devices", |_| DEVICES.to_owned()),
@@ -123,10 +124,21 @@ Character devices:
 Block devices:
 ";
 
+/// The controllers of control groups: in the one hierarchy of version 2.
+const CONTROLLERS: &str = "\
+#subsys_name\thierarchy\tnum_cgroups\tenabled
+cpuset\t0\t1\t1
+cpu\t0\t1\t1
+cpuacct\t0\t1\t1
+memory\t0\t1\t1
+pids\t0\t1\t1
+";
+
 /// The types of file systems that can be mounted.
 const FILE_SYSTEMS: &str = "\
 nodev\tproc
 nodev\tsysfs
+nodev\tcgroup2
 nodev\ttmpfs
 nodev\tdevtmpfs
 nodev\tdevpts
