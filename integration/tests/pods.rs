@@ -8,7 +8,7 @@ mod tests {
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::Status;
     use cloister_integration::processes::Process;
-    use cloister_integration::{Container, Place, Program, Rootfs, bundle};
+    use cloister_integration::{Container, Place, Program, Rootfs, bundle, interrupted};
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     use serde_json::{Value, json};
@@ -543,6 +543,42 @@ mod tests {
             ensure!(ids.len() == 2, "{ids:?}");
             Ok(())
         })
+    }
+
+    #[test]
+    fn a_killed_creation_leaves_nothing() -> Result<()> {
+        const NR_POINTS: u64 = 12;
+        Pod::with("killed", |pod| {
+            let bundle = pod.bundle("a", SLEEP, Processes::Own, |_| {})?;
+            let (bundle, id) = (bundle.to_string_lossy(), pod.id("a"));
+            let create = ["create", "--bundle", &bundle, &id];
+            let length = interrupted::count(&mut pod.root.command(&create)?)?;
+            pod.root.ok(&["delete", "--force", &id])?;
+            for number in 1..=NR_POINTS {
+                let point = 1 + length * number / (NR_POINTS + 1);
+                interrupted::at(&mut pod.root.command(&create)?, point, |process| {
+                    // A failure means that it has just ended.
+                    let _ = kill(Pid::from_raw(process.0), Signal::SIGKILL);
+                })?;
+                let what = format!("nothing is left of a creation that was killed at {point} of {length}");
+                // What is known of it can be deleted, and of the rest nothing lives.
+                if pod.root.run(&["state", &id])?.status != Status::Code(0) {
+                    wait_until(&what, || Ok(gofers().len() == 1 && nr_deputies() == 0))?;
+                }
+                pod.root.ok(&["delete", "--force", &id])?;
+                wait_until(&what, || Ok(gofers().len() == 1 && nr_deputies() == 0))?;
+                ensure!(pod.ids()? == [pod.root.id()], "{:?}", pod.ids()?);
+            }
+            // The kernel has forgotten it as well.
+            pod.start("a", Processes::Own).map(drop)
+        })
+    }
+
+    /// How many processes stand for containers.
+    fn nr_deputies() -> usize {
+        let is_deputy =
+            |process: &Process| process.name().is_ok_and(|name| name == "cloister") && !has_ended(process.0);
+        Process::own().children().into_iter().filter(is_deputy).count()
     }
 
     #[test]

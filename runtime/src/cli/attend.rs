@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use cloister_runtime::container::{DeputyCommand, attend};
 use cloister_runtime::state::ContainerId;
-use rustix::stdio::{dup2_stdout, stdout};
+use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
 
 use super::Context;
 
@@ -25,10 +25,15 @@ pub(crate) struct Attend {
 impl Attend {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let entry = context.store()?.peek(&self.id)?;
-        // Standard output is the pipe on which the starter waits.
-        let ready = rustix::io::fcntl_dupfd_cloexec(stdout(), 3).context("cannot take the pipe over")?;
-        dup2_stdout(&File::options().write(true).open("/dev/null").context("cannot open /dev/null")?)?;
-        Ok(attend(&entry, ready.into())?.into())
+        // Standard input and output are the pipes to the starter.
+        let take = |pipe| rustix::io::fcntl_dupfd_cloexec(pipe, 3).context("cannot take a pipe over");
+        let (steps, ready) = (take(stdin())?, take(stdout())?);
+        let null =
+            File::options().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;
+        dup2_stdin(&null)?;
+        dup2_stdout(&null)?;
+        drop(null);
+        Ok(attend(&entry, steps.into(), ready.into())?.into())
     }
 }
 

@@ -159,21 +159,24 @@ pub fn create(
     };
     let sandbox_options =
         sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
-    let sandbox = match &joined {
-        None => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
-        Some(joined) => {
-            folder.entry().join(&joined.pod.root)?;
-            // Remains of a creation that was killed: the folder was taken over, and nobody else has the id.
-            destroy(folder.entry())?;
-            Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?
-        }
-    };
-    let gone = || ContainerError::Gone(id.clone());
-    let identity = |pid| ProcessIdentity::of(pid).ok_or_else(gone);
-    let deputy = match (&joined, &options.deputy) {
+    if let Some(joined) = &joined {
+        folder.entry().join(&joined.pod.root)?;
+        // Remains of a creation that was killed: the folder was taken over, and nobody else has the id.
+        destroy(folder.entry())?;
+    }
+    let mut deputy = match (&joined, &options.deputy) {
         (Some(_), Some(command)) => Some(command.start(folder.entry())?),
         _ => None,
     };
+    let sandbox = match &joined {
+        None => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
+        Some(_) => Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?,
+    };
+    if let Some(deputy) = &mut deputy {
+        deputy.bind(folder.entry())?;
+    }
+    let gone = || ContainerError::Gone(id.clone());
+    let identity = |pid| ProcessIdentity::of(pid).ok_or_else(gone);
     let boot = match (&joined, &sandbox.boot) {
         (Some(joined), _) => joined.boot,
         (None, Some(boot)) => identity(boot.pid())?,

@@ -3,15 +3,16 @@
 //!
 //! Callers know a container by an id of the host: they wait for it and send it signals. That of a root container is the
 //! kernel's. For each of the others there is a *deputy*, a process that does nothing but pass signals on, end as the
-//! container does, and take it with it when it is killed.
+//! container does, and take it with it when it is killed. It is there before the container, and sees to it that nothing is
+//! left if who creates it is killed: then the pipe ends over which it is told what has been done.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use cloister_proto::control::{Client, ClientError, Destroy, ErrorKind, OnHangUp, State};
+use cloister_proto::control::{ClientError, Destroy, ErrorKind, OnHangUp, State};
 use rustix::process::Pid;
 
 use super::{ContainerError, connect};
@@ -81,49 +82,64 @@ pub struct DeputyCommand {
 
 /// A deputy on its way. It is killed when this is dropped, unless it was released.
 #[derive(Debug)]
-pub(super) struct Deputy(Option<Child>);
+pub(super) struct Deputy {
+    child: Option<Child>,
+    /// Each byte says that a step was done.
+    steps: ChildStdin,
+    ready: ChildStdout,
+}
 
 impl DeputyCommand {
-    /// Starts the deputy of a container, and waits until it stands for it.
+    /// Starts the deputy of a container that is about to be made.
     ///
     /// # Errors
     ///
-    /// What the deputy could not do is in the container's log.
+    /// The system's: the program is not there.
     pub(super) fn start(&self, entry: &Entry) -> Result<Deputy, ContainerError> {
         let fail = |source| ContainerError::Deputy { id: entry.id().clone(), source };
         // What our caller has open is not for it.
         launch::close_on_exec_from(3).map_err(|errno| fail(errno.into()))?;
-        let child = Command::new(&self.program)
+        let mut child = Command::new(&self.program)
             .args(&self.arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(entry.log()?)
             .spawn()
             .map_err(fail)?;
-        let mut deputy = Deputy(Some(child));
-        let mut ready = [0];
-        let told = deputy.0.as_mut().and_then(|child| child.stdout.take());
-        told.map_or(Ok(()), |mut told| told.read_exact(&mut ready)).map_err(fail)?;
-        Ok(deputy)
+        let (steps, ready) = (child.stdin.take(), child.stdout.take());
+        let (steps, ready) = steps.zip(ready).expect("both were asked for");
+        Ok(Deputy { child: Some(child), steps, ready })
     }
 }
 
 impl Deputy {
+    /// Binds the container, which was made, to it.
+    ///
+    /// # Errors
+    ///
+    /// What the deputy could not do is in the container's log.
+    pub(super) fn bind(&mut self, entry: &Entry) -> Result<(), ContainerError> {
+        let bound = self.steps.write_all(&[0]).and_then(|()| self.ready.read_exact(&mut [0]));
+        bound.map_err(|source| ContainerError::Deputy { id: entry.id().clone(), source })
+    }
+
     /// What it is known by; `None` if it has ended.
     pub(super) fn identity(&self) -> Option<ProcessIdentity> {
-        let pid = self.0.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?))?;
+        let pid = self.child.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?))?;
         ProcessIdentity::of(pid)
     }
 
     /// Lets it live on after this value.
     pub(super) fn release(mut self) {
-        self.0 = None;
+        // If it has ended the container has, which is seen by who looks next.
+        let _ = self.steps.write_all(&[0]);
+        self.child = None;
     }
 }
 
 impl Drop for Deputy {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             // Fails only if it has ended.
             let _ = child.kill();
             let _ = child.wait();
@@ -131,41 +147,40 @@ impl Drop for Deputy {
     }
 }
 
-/// Stands for a container until it ends. Returns its exit code, as shells tell it. `ready` gets a byte as soon as the
-/// container is bound to this process.
+/// Stands for a container until it ends. Returns its exit code, as shells tell it.
+///
+/// A byte from `steps` says that the container was made, a second one that its creation is complete. `ready` gets one as soon
+/// as the container is bound to this process. If `steps` ends before, the container is destroyed.
 ///
 /// # Errors
 ///
 /// The control group cannot be joined, or the kernel does not answer.
-pub fn attend(entry: &Entry, mut ready: File) -> Result<u8, ContainerError> {
+pub fn attend(entry: &Entry, mut steps: File, mut ready: File) -> Result<u8, ContainerError> {
     let action = "stand for";
     let fail = |source| ContainerError::Client { action, id: entry.id().clone(), source };
-    // What the terminal of who created the container sends is not for it. Fails if we lead a process group.
+    // What the terminal of who creates the container sends is not for it. Fails if we lead a process group.
     let _ = rustix::process::setsid();
     if let Some(group) = entry.group()? {
         group.membership()?.join()?;
     }
     let foreground = Foreground::begin()?;
+    if steps.read_exact(&mut [0]).is_err() {
+        destroy(entry)?;
+        return Ok(KILLED);
+    }
     let mut client = connect(entry, action)?;
     let ticket = Foreground::watch(&mut client, entry.id(), OnHangUp::Kill).map_err(fail)?;
     // Requests are handled in order: the container is bound to this connection when this is answered.
     client.call(State { id: entry.id().to_string() }, &[]).map_err(fail)?;
     client.set_timeout(None).map_err(fail)?;
-    // Who created it may be gone.
-    let _ = ready.write_all(&[0]);
-    drop(ready);
-    Ok(wait(&foreground, &mut client, entry.id(), ticket))
+    if ready.write_all(&[0]).and_then(|()| steps.read_exact(&mut [0])).is_err() {
+        destroy(entry)?;
+        return Ok(KILLED);
+    }
+    drop((steps, ready));
+    // A kernel that ends takes its containers with it.
+    Ok(foreground.wait(&mut client, &[], entry.id(), ticket).map_or(KILLED, |status| status.code()))
 }
 
 /// The exit code of what `SIGKILL` ended.
 const KILLED: u8 = 128 + 9;
-
-fn wait(
-    foreground: &Foreground,
-    client: &mut Client,
-    id: &ContainerId,
-    ticket: cloister_proto::control::Ticket,
-) -> u8 {
-    // A kernel that ends takes its containers with it.
-    foreground.wait(client, &[], id, ticket).map_or(KILLED, |status| status.code())
-}
