@@ -277,10 +277,13 @@ fn diagnose(
     let gofer = gofer.wait(Some(patience)).ok().flatten().map(|exit| ("cloister-gofer", exit));
     // Each ends soon after the other, of its own will; so one that was killed is the cause.
     let killed = gofer.filter(|(_, exit)| matches!(exit, Exit::Signal(_)));
-    if let Some((name, exit)) = killed.or(boot).or(gofer) {
+    // A kernel that has refused to make a container has hung up on the file server of it.
+    let has_refused = matches!(source, ClientError::Failed(_));
+    let ended = if has_refused { None } else { boot.or(gofer) };
+    if let Some((name, exit)) = killed.or(ended) {
         return SandboxError::Ended { action, name, exit, said: end_of(log) };
     }
-    let said = if matches!(source, ClientError::Failed(_)) { String::new() } else { end_of(log) };
+    let said = if has_refused { String::new() } else { end_of(log) };
     SandboxError::Client { action, source, said }
 }
 
