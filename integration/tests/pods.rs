@@ -6,6 +6,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use anyhow::{Context, Result, ensure};
+    use cloister_integration::console::ConsoleSocket;
     use cloister_integration::process::Status;
     use cloister_integration::processes::Process;
     use cloister_integration::{Container, Place, Program, Rootfs, bundle, interrupted};
@@ -344,6 +345,31 @@ mod tests {
             ensure!(done.status == Status::Code(42) && done.stdout == "out\n", "{done}");
             ensure!(pod.ids()? == [pod.root.id()], "{:?}", pod.ids()?);
             Ok(())
+        })
+    }
+
+    #[test]
+    fn a_container_has_a_terminal() -> Result<()> {
+        Pod::with("terminal", |pod| {
+            let bundle = pod.bundle("a", "", Processes::Own, |config| {
+                config["process"]["terminal"] = true.into();
+                config["process"]["args"] = json!(["bash", "--norc", "-i"]);
+                config["process"]["env"] = json!(["PATH=/usr/bin:/bin", "PS1=sh> "]);
+            })?;
+            let (bundle, id) = (bundle.to_string_lossy(), pod.id("a"));
+            let socket = ConsoleSocket::bind(&pod.root.session.dir().join("console"))?;
+            pod.root.ok(&["create", "--bundle", &bundle, "--console-socket", socket.argument()?, &id])?;
+            let mut terminal = socket.terminal()?;
+            pod.root.ok(&["start", &id])?;
+            terminal.expect("sh>")?;
+            terminal.press("sh -c 'echo ru\"\"ns; exec sleep 1000'\r")?;
+            terminal.expect("runs")?;
+            terminal.press("\x03")?;
+            terminal.expect("^C")?;
+            terminal.press("echo co\"\"de $?\r")?;
+            terminal.expect("code 130")?;
+            terminal.press("exit 5\r")?;
+            pod.wait_for_status(&id, "stopped")
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -25,15 +26,16 @@ pub(crate) struct Attend {
 impl Attend {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let entry = context.store()?.peek(&self.id)?;
-        // Standard input and output are the pipes to the starter.
-        let take = |pipe| rustix::io::fcntl_dupfd_cloexec(pipe, 3).context("cannot take a pipe over");
-        let (steps, ready) = (take(stdin())?, take(stdout())?);
+        // Standard input is the connection to who creates the container, standard output its terminal.
+        let take = |from| rustix::io::fcntl_dupfd_cloexec(from, 3).context("cannot take a descriptor over");
+        let creator = take(stdin())?;
+        let terminal = if std::io::stdout().is_terminal() { Some(take(stdout())?) } else { None };
         let null =
             File::options().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;
         dup2_stdin(&null)?;
         dup2_stdout(&null)?;
         drop(null);
-        Ok(attend(&entry, steps.into(), ready.into())?.into())
+        Ok(attend(&entry, creator.into(), terminal)?.into())
     }
 }
 

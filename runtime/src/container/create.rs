@@ -165,7 +165,7 @@ pub fn create(
         destroy(folder.entry())?;
     }
     let mut deputy = match (&joined, &options.deputy) {
-        (Some(_), Some(command)) => Some(command.start(folder.entry())?),
+        (Some(_), Some(command)) => Some(command.start(folder.entry(), console.as_ref().map(AsFd::as_fd))?),
         _ => None,
     };
     let sandbox = match &joined {

@@ -4,13 +4,14 @@
 //! Callers know a container by an id of the host: they wait for it and send it signals. That of a root container is the
 //! kernel's. For each of the others there is a *deputy*, a process that does nothing but pass signals on, end as the
 //! container does, and take it with it when it is killed. It is there before the container, and sees to it that nothing is
-//! left if who creates it is killed: then the pipe ends over which it is told what has been done.
+//! left if who creates it is killed: then the connection ends over which it is told what has been done.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use cloister_proto::control::{ClientError, Destroy, ErrorKind, OnHangUp, State};
 use rustix::process::Pid;
@@ -84,31 +85,35 @@ pub struct DeputyCommand {
 #[derive(Debug)]
 pub(super) struct Deputy {
     child: Option<Child>,
-    /// Each byte says that a step was done.
-    steps: ChildStdin,
-    ready: ChildStdout,
+    /// Each byte to it says that a step was done, and one from it that the container is bound to it.
+    connection: UnixStream,
 }
 
 impl DeputyCommand {
-    /// Starts the deputy of a container that is about to be made.
+    /// Starts the deputy of a container that is about to be made; the `terminal` that the container gets is to be its own, so
+    /// that it passes the signals of keys on.
     ///
     /// # Errors
     ///
     /// The system's: the program is not there.
-    pub(super) fn start(&self, entry: &Entry) -> Result<Deputy, ContainerError> {
+    pub(super) fn start(
+        &self,
+        entry: &Entry,
+        terminal: Option<BorrowedFd<'_>>,
+    ) -> Result<Deputy, ContainerError> {
         let fail = |source| ContainerError::Deputy { id: entry.id().clone(), source };
         // What our caller has open is not for it.
         launch::close_on_exec_from(3).map_err(|errno| fail(errno.into()))?;
-        let mut child = Command::new(&self.program)
+        let (connection, theirs) = UnixStream::pair().map_err(fail)?;
+        let terminal = terminal.map(|terminal| terminal.try_clone_to_owned()).transpose().map_err(fail)?;
+        let child = Command::new(&self.program)
             .args(&self.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(OwnedFd::from(theirs))
+            .stdout(terminal.map_or_else(Stdio::null, Stdio::from))
             .stderr(entry.log()?)
             .spawn()
             .map_err(fail)?;
-        let (steps, ready) = (child.stdin.take(), child.stdout.take());
-        let (steps, ready) = steps.zip(ready).expect("both were asked for");
-        Ok(Deputy { child: Some(child), steps, ready })
+        Ok(Deputy { child: Some(child), connection })
     }
 }
 
@@ -119,7 +124,7 @@ impl Deputy {
     ///
     /// What the deputy could not do is in the container's log.
     pub(super) fn bind(&mut self, entry: &Entry) -> Result<(), ContainerError> {
-        let bound = self.steps.write_all(&[0]).and_then(|()| self.ready.read_exact(&mut [0]));
+        let bound = self.connection.write_all(&[0]).and_then(|()| self.connection.read_exact(&mut [0]));
         bound.map_err(|source| ContainerError::Deputy { id: entry.id().clone(), source })
     }
 
@@ -132,7 +137,7 @@ impl Deputy {
     /// Lets it live on after this value.
     pub(super) fn release(mut self) {
         // If it has ended the container has, which is seen by who looks next.
-        let _ = self.steps.write_all(&[0]);
+        let _ = self.connection.write_all(&[0]);
         self.child = None;
     }
 }
@@ -149,13 +154,18 @@ impl Drop for Deputy {
 
 /// Stands for a container until it ends. Returns its exit code, as shells tell it.
 ///
-/// A byte from `steps` says that the container was made, a second one that its creation is complete. `ready` gets one as soon
-/// as the container is bound to this process. If `steps` ends before, the container is destroyed.
+/// A byte from the `creator` says that the container was made, a second one that its creation is complete. It gets one as soon
+/// as the container is bound to this process. If the connection ends before, the container is destroyed. A `terminal` that
+/// the container has becomes the controlling one of this process, which gets the signals of its keys.
 ///
 /// # Errors
 ///
 /// The control group cannot be joined, or the kernel does not answer.
-pub fn attend(entry: &Entry, mut steps: File, mut ready: File) -> Result<u8, ContainerError> {
+pub fn attend(
+    entry: &Entry,
+    mut creator: UnixStream,
+    terminal: Option<OwnedFd>,
+) -> Result<u8, ContainerError> {
     let action = "stand for";
     let fail = |source| ContainerError::Client { action, id: entry.id().clone(), source };
     // What the terminal of who creates the container sends is not for it. Fails if we lead a process group.
@@ -164,7 +174,11 @@ pub fn attend(entry: &Entry, mut steps: File, mut ready: File) -> Result<u8, Con
         group.membership()?.join()?;
     }
     let foreground = Foreground::begin()?;
-    if steps.read_exact(&mut [0]).is_err() {
+    if let Some(terminal) = terminal {
+        // Fails if it is that of another session: then that one gets the signals.
+        let _ = rustix::process::ioctl_tiocsctty(&terminal);
+    }
+    if creator.read_exact(&mut [0]).is_err() {
         destroy(entry)?;
         return Ok(KILLED);
     }
@@ -173,11 +187,11 @@ pub fn attend(entry: &Entry, mut steps: File, mut ready: File) -> Result<u8, Con
     // Requests are handled in order: the container is bound to this connection when this is answered.
     client.call(State { id: entry.id().to_string() }, &[]).map_err(fail)?;
     client.set_timeout(None).map_err(fail)?;
-    if ready.write_all(&[0]).and_then(|()| steps.read_exact(&mut [0])).is_err() {
+    if creator.write_all(&[0]).and_then(|()| creator.read_exact(&mut [0])).is_err() {
         destroy(entry)?;
         return Ok(KILLED);
     }
-    drop((steps, ready));
+    drop(creator);
     // A kernel that ends takes its containers with it.
     Ok(foreground.wait(&mut client, &[], entry.id(), ticket).map_or(KILLED, |status| status.code()))
 }
