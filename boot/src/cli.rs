@@ -8,6 +8,7 @@ use cloister_platform::systrap::{self, Patching};
 use cloister_platform::{Platform, ptrace};
 use cloister_proto::transport::{Listener, adopt};
 
+use crate::control::timeline::{self, Step};
 use crate::control::{ControlServer, TerminalSignals};
 use crate::fs::DentryCache;
 use crate::kernel::{Kernel, KernelOptions};
@@ -145,6 +146,7 @@ pub(crate) fn run() -> ExitCode {
 
 /// Runs a sandbox until its root container is gone. Returns its exit code.
 fn serve(arguments: &Arguments) -> Result<u8, StartError> {
+    let begin = timeline::now();
     let log_fd = arguments.log_fd.map(|number| inherited("--log-fd", number)).transpose()?;
     log::start(log_fd, arguments.log_limit.unwrap_or(u64::MAX), arguments.log_format, &arguments.log_level);
     let host = |action| move |source| StartError::Host { action, source };
@@ -157,13 +159,17 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let signals = arguments.terminal_signals.then(TerminalSignals::hold_back).transpose();
     let signals = signals.map_err(host("hold signals back"))?;
     let platform = start_platform(arguments.platform).map_err(StartError::Platform)?;
+    let platform_ready = timeline::now();
     let options = KernelOptions::from_host(arguments.strace).limited(arguments.cpus, arguments.memory);
     let kernel = Kernel::new(platform, options).map_err(host("make the kernel"))?;
+    kernel.timeline.mark_at(Step::Begin, begin);
+    kernel.timeline.mark_at(Step::Platform, platform_ready);
     kernel.vfs.cache.set_bound(arguments.dcache);
     let server = ControlServer::start(&kernel, listener).map_err(host("serve the control socket"))?;
     let relay = signals.map(|signals| signals.pass_on(&kernel, arguments.id.clone())).transpose();
     let relay = relay.map_err(host("watch for signals"))?;
     filter::install().map_err(StartError::Filter)?;
+    kernel.timeline.mark(Step::Serving);
     tracing::info!(id = arguments.id, "ready");
     kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
     drop((server, relay));

@@ -33,6 +33,21 @@ mod tests {
         while sleep 0.1; do echo x >> /work/marks; done";
 
     #[test]
+    fn exec_may_wait_for_the_end_of_a_pause() -> Result<()> {
+        on_each_platform("exec_may_wait_for_the_end_of_a_pause", "exec sleep 1000", |container| {
+            container.start()?;
+            container.ok(&["pause", "ID"])?;
+            let command = ["ID", "sh", "-c", ": > /work/done"];
+            container.refused(&[&["exec"], &command[..]].concat(), &["paused"])?;
+            container.ok(&[&["exec", "--ignore-paused", "--detach"], &command[..]].concat())?;
+            ensure!(!container.work("done").exists(), "paused, it ran");
+            container.ok(&["resume", "ID"])?;
+            container.wait_for_file("done")?;
+            container.ok(&["delete", "--force", "ID"]).map(drop)
+        })
+    }
+
+    #[test]
     fn nothing_runs_while_paused() -> Result<()> {
         on_each_platform("nothing_runs_while_paused", BUSY, |container| {
             container.start()?;

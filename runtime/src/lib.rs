@@ -11,3 +11,4 @@ pub mod install;
 pub mod launch;
 pub mod sandbox;
 pub mod state;
+pub mod timeline;

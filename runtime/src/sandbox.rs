@@ -13,6 +13,7 @@ use crate::bundle::Prepared;
 use crate::foreground::Foreground;
 use crate::launch::{Binaries, Exit, HostLimits, LaunchError, OomScores, Pending, Process, boot, gofer};
 use crate::state::{ContainerId, Entry, StateError};
+use crate::timeline::Timeline;
 
 /// How a sandbox is started.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Sandbox {
     pub gofer: Process,
     /// Connection to the kernel.
     pub client: Client,
+    /// When which step of its start was done.
+    pub timeline: Timeline,
     log: File,
 }
 
@@ -106,6 +109,7 @@ impl Sandbox {
         log: Option<&File>,
         options: &Options,
     ) -> Result<Self, SandboxError> {
+        let mut timeline = Timeline::default();
         let (boot_binary, gofer_binary) = (options.binaries.open_boot()?, options.binaries.open_gofer()?);
         let own_log = entry.log()?;
         let listener = entry.listen()?;
@@ -138,8 +142,10 @@ impl Sandbox {
         // Both at a time; the listener and the gofer's ends are then closed here, so that a death is a hang-up.
         let boot = Pending::start(boot_plan)?;
         let gofer = Pending::start(gofer_plan)?;
+        timeline.mark("create: both programs are forked");
         drop(listener);
         let (mut boot, mut gofer) = (boot.finish(options.timeout)?, gofer.finish(options.timeout)?);
+        timeline.mark("create: both programs are executed");
         let boot_pid = boot.pid();
         let mut failed = |action, source| diagnose(action, source, Some(&mut boot), &mut gofer, &own_log);
         let mut client = entry
@@ -147,6 +153,7 @@ impl Sandbox {
             .map_err(ClientError::from)
             .and_then(|connection| Client::new(connection, Some(options.timeout)))
             .map_err(|source| failed("start the sandbox's kernel", source))?;
+        timeline.mark("create: is connected to the kernel");
         OomScores::set(boot_pid, scores.own);
         let mut descriptors = files.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));
@@ -155,7 +162,8 @@ impl Sandbox {
         let usage_files = u32::try_from(usage.len()).unwrap_or(0);
         let request = create_request(entry, ContainerSpec { usage_files, ..prepared.spec });
         client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
-        Ok(Self { boot: Some(boot), gofer, client, log: own_log })
+        timeline.mark("create: has the container");
+        Ok(Self { boot: Some(boot), gofer, client, timeline, log: own_log })
     }
 
     /// Starts a file server for another container of the sandbox that `entry` is connected to, and has the kernel make the
@@ -187,7 +195,7 @@ impl Sandbox {
             Ok(client)
         });
         match created {
-            Ok(client) => Ok(Self { boot: None, gofer, client, log }),
+            Ok(client) => Ok(Self { boot: None, gofer, client, timeline: Timeline::default(), log }),
             Err(source) => Err(diagnose("create the container", source, None, &mut gofer, &log)),
         }
     }

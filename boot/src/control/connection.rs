@@ -173,6 +173,7 @@ impl ControlConnection {
             Request::Pause(request) => {
                 return super::freeze::pause(kernel, &request.id, replier).err().map(Err);
             }
+            Request::Timeline(_) => Ok(kernel.timeline.reply().into()),
             Request::Keep(_) => super::keep::keep().map(|()| Done.into()),
             Request::Resume(request) => super::freeze::resume(kernel, &request.id).map(|()| Done.into()),
         })

@@ -12,6 +12,7 @@ use super::mounts::{self, Gofers};
 use super::namespaces::Namespaces;
 use super::process::{self, NewProcess};
 use super::seccomp;
+use super::timeline::Step;
 use crate::error::Errno;
 use crate::fs::cgroup::MemoryUsage;
 use crate::fs::{FsContext, Walker, proc};
@@ -46,6 +47,7 @@ pub(super) fn create(
         let container = Container::new(new);
         kernel.containers.add(container)
     });
+    kernel.timeline.mark(Step::Created);
     if made.is_err() && owns_pid_namespace {
         kernel.processes.lock().forget_pid_namespace(pid_namespace);
     }

@@ -23,6 +23,7 @@ pub(super) fn execute(
     let container = kernel.containers.get(&request.id)?;
     let problem = match container.state().status {
         Status::Running => None,
+        Status::Paused if request.ignore_paused => None,
         Status::Paused => Some("is paused; resume it first"),
         Status::Created | Status::Stopped => Some("does not run"),
     };

@@ -8,6 +8,7 @@
 //! | `start`, `execute`, `process` | its first process, and others |
 //! | `seccomp` | the system call filter of its configuration |
 //! | `terminal_signals` | what the keys of the container's terminal send |
+//! | `timeline` | when which step of the start was done |
 //! | `keep` | outliving who started it |
 //! | `freeze` | standing still and going on |
 //! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
@@ -31,6 +32,7 @@ mod server;
 mod signal;
 mod start;
 mod terminal_signals;
+pub(crate) mod timeline;
 
 pub(crate) use container::Container;
 pub(crate) use containers::Containers;

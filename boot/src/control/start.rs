@@ -6,6 +6,7 @@ use cloister_proto::container::FirstProcess;
 use cloister_proto::control::{ErrorKind, Failure};
 
 use super::process;
+use super::timeline::Step;
 use crate::kernel::Kernel;
 use crate::task::ExitStatus;
 
@@ -15,6 +16,7 @@ use crate::task::ExitStatus;
 ///
 /// As [`StartContainer`](cloister_proto::control::StartContainer) says.
 pub(super) fn start(kernel: &Arc<Kernel>, id: &str) -> Result<(), Failure> {
+    kernel.timeline.mark(Step::StartAsked);
     let container = kernel.containers.get(id)?;
     let task = container.claim_start()?;
     container.set_init(task.tid());
@@ -27,6 +29,7 @@ pub(super) fn start(kernel: &Arc<Kernel>, id: &str) -> Result<(), Failure> {
         kernel.containers.end_without_start(kernel, &container, exit_status(&failure));
         return Err(failure);
     }
+    kernel.timeline.mark(Step::Started);
     task.start();
     Ok(())
 }

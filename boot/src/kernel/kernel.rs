@@ -9,6 +9,7 @@ use cloister_platform::{Platform, Supervisor};
 
 use super::{Parameters, Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
+use crate::control::timeline::Timeline;
 use crate::event::Nesting;
 use crate::fs::Vfs;
 use crate::fs::anon::AnonFiles;
@@ -92,6 +93,8 @@ pub(crate) struct Kernel {
     pub(crate) unimplemented: UnimplementedLog,
     /// The id of this boot, a random UUID (`/proc/sys/kernel/random/boot_id`).
     pub(crate) boot_id: String,
+    /// When which step of the start was done.
+    pub(crate) timeline: Timeline,
     finished: AtomicBool,
     syscalls: AtomicU64,
 }
@@ -123,6 +126,7 @@ impl Kernel {
             epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),
+            timeline: Timeline::default(),
             finished: AtomicBool::new(false),
             syscalls: AtomicU64::new(0),
         }))

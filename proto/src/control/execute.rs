@@ -14,6 +14,8 @@ pub struct Execute {
     pub id: String,
     /// The process.
     pub process: Box<ProcessSpec>,
+    /// Whether a container that is paused is as good as one that runs: the process waits for the end of the pause.
+    pub ignore_paused: bool,
     /// What becomes of the process when this connection is closed before its end.
     pub on_hang_up: OnHangUp,
 }

@@ -3,7 +3,7 @@
 use super::{
     ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Keep, Pause,
     Processes, ProcessesReply, ReadFile, ReadFileReply, Resume, SetLimits, Signal, Stacks, StacksReply,
-    StartContainer, State, Statistics, StatisticsReply, Strace, Wait, WaitPid,
+    StartContainer, State, Statistics, StatisticsReply, Strace, Timeline, TimelineReply, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
 use crate::version::Handshake;
@@ -114,6 +114,8 @@ pub enum Request {
     ReadFile(ReadFile),
     /// Has the kernel outlive who started it.
     Keep(Keep),
+    /// Tells where the time of the start went.
+    Timeline(Timeline),
 }
 
 requests! {
@@ -135,6 +137,7 @@ requests! {
     SetLimits -> Done,
     ReadFile -> ReadFileReply,
     Keep -> Done,
+    Timeline -> TimelineReply,
 }
 
 /// All responses.
@@ -160,6 +163,8 @@ pub enum Response {
     StatisticsReply(StatisticsReply),
     /// Reply to [`ReadFile`].
     ReadFileReply(ReadFileReply),
+    /// Reply to [`Timeline`].
+    TimelineReply(TimelineReply),
 }
 
 responses! {
@@ -172,6 +177,7 @@ responses! {
     StacksReply,
     StatisticsReply,
     ReadFileReply,
+    TimelineReply,
 }
 
 /// The reply of methods that have nothing to tell.

@@ -18,6 +18,7 @@ mod message;
 mod processes;
 mod read_file;
 mod signal;
+mod timeline;
 mod wait;
 
 pub use client::{Client, ClientError, Event, Ticket};
@@ -32,4 +33,5 @@ pub use message::{Done, Envelope, ErrorKind, Failure, Method, Request, Response}
 pub use processes::{Process, Processes, ProcessesReply};
 pub use read_file::{ReadFile, ReadFileReply};
 pub use signal::{Signal, SignalTarget};
+pub use timeline::{Mark, Timeline, TimelineReply};
 pub use wait::{ExitStatus, Wait, WaitPid};

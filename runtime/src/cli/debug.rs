@@ -14,9 +14,10 @@ use cloister_proto::ByteString;
 use cloister_proto::container::Overlay;
 use cloister_proto::control::{
     Client, CreateContainer, Method, OnHangUp, Stacks, StartContainer, Statistics, StatisticsReply, Strace,
+    Timeline,
 };
 use cloister_proto::transport::Connection;
-use cloister_runtime::container::{ContainerError, connect};
+use cloister_runtime::container::{ContainerError, connect, programs_of};
 use cloister_runtime::foreground::Foreground;
 use cloister_runtime::host::HostRequest;
 use cloister_runtime::state::ContainerId;
@@ -27,7 +28,8 @@ use super::{Context, print};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cloister debug stacks web\n  \
-    cloister debug strace web on\n\n  \
+    cloister debug strace web on\n  \
+    cloister debug timeline web\n\n  \
     Kernel and file server started by hand, each in a terminal of its own:\n  \
     cloister-boot --control /tmp/boot.sock --log-level debug\n  \
     cloister-gofer --listen /tmp/root.sock:/path/to/rootfs\n  \
@@ -53,6 +55,11 @@ enum Command {
         /// on or off
         #[arg(value_parser = parse_switch, action = clap::ArgAction::Set)]
         on: bool,
+    },
+    /// Print where the time of creating and starting a sandbox went, in milliseconds
+    Timeline {
+        /// Name of the sandbox's root container
+        id: ContainerId,
     },
     /// Print what a container uses as JSON
     Statistics {
@@ -80,10 +87,16 @@ impl Debug {
         match self.command {
             Command::Attach(attach) => return attach.run(context),
             Command::Stacks { id } => print(ask(context, &id, "look into", Stacks)?.text)?,
+            Command::Timeline { id } => {
+                let mut timeline = context.store()?.peek(&id)?.record()?.timeline;
+                timeline.add(ask(context, &id, "look into", Timeline)?.marks);
+                print(timeline.table())?;
+            }
             Command::Strace { id, on } => drop(ask(context, &id, "trace", Strace { on })?),
             Command::Statistics { id } => {
-                let request = Statistics { id: id.to_string() };
-                print(statistics(&ask(context, &id, "look into", request)?))?;
+                let record = context.store()?.peek(&id)?.record()?;
+                let reply = ask(context, &id, "look into", Statistics { id: id.to_string() })?;
+                print(statistics(&reply, programs_of(&record, &reply.memory_holders)))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -101,11 +114,12 @@ fn ask<M: Method>(
     Ok(reply.map_err(|source| ContainerError::Client { action, id: id.clone(), source })?)
 }
 
-fn statistics(reply: &StatisticsReply) -> String {
+fn statistics(reply: &StatisticsReply, memory: u64) -> String {
     let value = serde_json::json!({
         "tasks": reply.tasks,
         "userTime": reply.user_time,
         "systemTime": reply.system_time,
+        "memory": memory,
         "syscalls": reply.syscalls,
     });
     format!("{value:#}\n")

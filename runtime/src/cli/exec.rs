@@ -51,9 +51,8 @@ pub(crate) struct Exec {
     /// Give the process a terminal
     #[arg(short, long)]
     tty: bool,
-    /// Do not wait for its end
-    #[arg(short, long)]
-    detach: bool,
+    #[command(flatten)]
+    waiting: Waiting,
     /// OCI process description to use instead of the other flags
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["env", "cwd", "user", "additional_gids", "cap", "command"])]
     process: Option<PathBuf>,
@@ -82,17 +81,28 @@ pub(crate) struct Exec {
     command: Vec<String>,
 }
 
+/// Who waits for what.
+#[derive(Debug, Args)]
+struct Waiting {
+    /// Do not wait for its end
+    #[arg(short, long)]
+    detach: bool,
+    /// Let the process wait for the end of a pause instead of refusing it
+    #[arg(long)]
+    ignore_paused: bool,
+}
+
 const ACTION: &str = "execute in";
 
 impl Exec {
     /// How many descriptors this process takes over.
     pub(super) fn preserved(&self) -> u32 {
         // Who starts a deputy leaves them to that.
-        if self.detach && !exec_detached::is_deputy() { 0 } else { self.preserve_fds }
+        if self.waiting.detach && !exec_detached::is_deputy() { 0 } else { self.preserve_fds }
     }
 
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        if !self.detach {
+        if !self.waiting.detach {
             let (mut client, foreground, pid) = self.start(context, OnHangUp::GoOn)?;
             self.write_pids(std::process::id(), pid)?;
             return self.wait(&mut client, &foreground, pid);
@@ -125,7 +135,8 @@ impl Exec {
         };
         files.extend(context.preserved().iter().map(AsFd::as_fd));
         let mut client = connect(&entry, ACTION)?;
-        let request = Execute { id: self.id.to_string(), process: Box::new(process), on_hang_up };
+        let (id, ignore_paused) = (self.id.to_string(), self.waiting.ignore_paused);
+        let request = Execute { id, process: Box::new(process), ignore_paused, on_hang_up };
         let pid = client.call(request, &files).map_err(|source| self.fail(source))?.pid;
         Ok((client, foreground, pid))
     }

@@ -21,6 +21,7 @@ use crate::hooks::{self, Point};
 use crate::launch::HostLimits;
 use crate::sandbox::{self, Sandbox};
 use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, Status, Store};
+use crate::timeline::Timeline;
 
 /// How a container is created.
 #[derive(Debug)]
@@ -139,6 +140,8 @@ pub fn create(
     id: &ContainerId,
     options: &CreateOptions<'_>,
 ) -> Result<Created, ContainerError> {
+    let mut timeline = Timeline::default();
+    timeline.mark("create: begins");
     let bundle = Bundle::load(options.bundle)?;
     let role = Role::of(&bundle.spec)?;
     let joined = match &role {
@@ -157,6 +160,7 @@ pub fn create(
         group: group(folder.entry(), &bundle.spec, &role, options.cgroups)?,
         oom_score_adj: prepared.spec.process.oom_score_adj,
     };
+    timeline.mark("create: bundle, folder and control group are ready");
     let sandbox_options =
         sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
     if let Some(joined) = &joined {
@@ -187,6 +191,7 @@ pub fn create(
         None if joined.is_some() => Some(identity(rustix::process::getpid())?),
         None => None,
     };
+    timeline.append(&sandbox.timeline);
     let record = Record {
         format: Record::FORMAT,
         oci_version: bundle.spec.version().clone(),
@@ -195,6 +200,7 @@ pub fn create(
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
         created: Timestamp::now().to_string(),
         owner: rustix::process::getuid().as_raw(),
+        timeline,
         sandbox: joined.map(|joined| joined.pod.root.to_string()),
         boot,
         gofer: identity(sandbox.gofer.pid())?,

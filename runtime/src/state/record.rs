@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ProcessIdentity;
+use crate::timeline::Timeline;
 
 /// What is remembered of a container between two commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Record {
     pub created: String,
     /// User id of the creator.
     pub owner: u32,
+    /// When which step of the creation was done.
+    #[serde(default)]
+    pub timeline: Timeline,
     /// The root container of the sandbox, if the container is another one.
     #[serde(default)]
     pub sandbox: Option<String>,

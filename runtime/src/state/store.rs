@@ -166,6 +166,7 @@ mod tests {
             annotations: [("k".into(), "v".into())].into(),
             created: "2026-01-01T00:00:00Z".into(),
             owner: 0,
+            timeline: crate::timeline::Timeline::default(),
             sandbox: None,
             boot: process,
             gofer: process,
