@@ -5,11 +5,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{ContainerId, Entry, StateError};
+
+/// How long processes may still hold a lock that were forked by a command that was killed; they end by themselves.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The folder of all containers.
 #[derive(Clone, Debug)]
@@ -67,12 +72,19 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(fail(error)),
         }
-        let entry = match self.lock(id, FlockOperation::NonBlockingLockExclusive) {
-            Ok(entry) => entry,
-            // Somebody works on it, or has just removed it.
-            Err(_) => return Err(StateError::Exists(id.clone())),
+        let has_state = || path.join("state.json").exists();
+        let until = Instant::now() + PATIENCE;
+        let entry = loop {
+            match self.lock(id, FlockOperation::NonBlockingLockExclusive) {
+                Ok(entry) => break entry,
+                // Somebody works on it, or has just removed it.
+                Err(_) if has_state() || Instant::now() >= until => {
+                    return Err(StateError::Exists(id.clone()));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(2)),
+            }
         };
-        if path.join("state.json").exists() {
+        if has_state() {
             return Err(StateError::Exists(id.clone()));
         }
         entry.remove()?;
