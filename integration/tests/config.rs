@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{Result, ensure};
+    use anyhow::{Context, Result, ensure};
     use cloister_integration::{Container, Place, Program, Rootfs};
     use serde_json::{Value, json};
     use syscalls::x86_64::Sysno;
@@ -141,6 +141,32 @@ mod tests {
                 let done = container.ok(&["run", "--bundle", "BUNDLE", "ID"])?;
                 let expected = "thread\nchild\nsocket\n-1 1\n-1 1\n-1 1\n-1 38\n";
                 ensure!(done.stdout == expected, "{done}");
+                Ok(())
+            },
+        )
+    }
+
+    #[test]
+    fn what_a_profile_can_have_is_told() -> Result<()> {
+        let program = Program::new(Rootfs::Small, ["true"]);
+        with_config(
+            "what_a_profile_can_have_is_told",
+            &program,
+            |_| {},
+            |container| {
+                let features: Value = serde_json::from_str(&container.ok(&["features"])?.stdout)?;
+                let seccomp = &features["linux"]["seccomp"];
+                ensure!(seccomp["enabled"] == true, "{features}");
+                let actions = seccomp["actions"].as_array().context("no actions")?;
+                for action in actions {
+                    container.configure(|config| {
+                        config["linux"]["seccomp"] = json!({
+                            "defaultAction": "SCMP_ACT_ALLOW",
+                            "syscalls": [{ "names": ["reboot"], "action": action }],
+                        });
+                    })?;
+                    container.ok(&["run", "--bundle", "BUNDLE", "ID"])?;
+                }
                 Ok(())
             },
         )

@@ -2,7 +2,7 @@
 //!
 //! Every task has a [`Seccomp`]: a mode, and in filter mode the [`Filters`] that were installed, which are shared with the
 //! tasks that it makes. A filter is a program that the [`cloister_bpf`] crate has checked. A call is looked at once, when it
-//! begins ([`check`]), not again when it goes on after a wait.
+//! begins ([`check()`]), not again when it goes on after a wait.
 //!
 //! # Locking
 //!

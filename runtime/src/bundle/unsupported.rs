@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{Hooks, Linux, Mount, Process, Spec};
+use oci_spec::runtime::{Hooks, Linux, LinuxIdMapping, Mount, Process, Spec};
 use tracing::warn;
 
 use super::BundleError;
@@ -96,6 +96,12 @@ fn check_linux(linux: &Linux) -> Result<(), BundleError> {
         ("intelRdt", linux.intel_rdt().is_some(), "set it for the sandbox's control group"),
         ("memoryPolicy", linux.memory_policy().is_some(), "set it for the sandbox's control group"),
     ];
+    for (name, mappings) in [("uidMappings", linux.uid_mappings()), ("gidMappings", linux.gid_mappings())] {
+        let is_mapped = |one: &LinuxIdMapping| one.container_id() != one.host_id();
+        if mappings.iter().flatten().any(is_mapped) {
+            warn!("linux.{name} has no effect: files have the owners inside that they have on the host");
+        }
+    }
     for (name, is_there, why) in without_effect {
         if is_there {
             warn!("linux.{name} has no effect: {why}");

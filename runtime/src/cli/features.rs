@@ -13,6 +13,23 @@ use super::print;
 #[command(after_help = "Examples:\n  cloister features | jq .linux")]
 pub(crate) struct Features {}
 
+/// What a profile of `linux.seccomp` can have.
+fn seccomp() -> serde_json::Value {
+    json!({
+        "enabled": true,
+        "actions": [
+            "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+            "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+        ],
+        "operators": [
+            "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+        ],
+        "archs": ["SCMP_ARCH_X86_64"],
+        "knownFlags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"],
+        "supportedFlags": ["SECCOMP_FILTER_FLAG_LOG"],
+    })
+}
+
 impl Features {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut capabilities: Vec<_> = caps::all().iter().map(ToString::to_string).collect();
@@ -26,7 +43,7 @@ impl Features {
                 "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "uts"],
                 "capabilities": capabilities,
                 "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
-                "seccomp": { "enabled": false },
+                "seccomp": seccomp(),
                 "apparmor": { "enabled": false },
                 "selinux": { "enabled": false },
                 "intelRdt": { "enabled": false },
