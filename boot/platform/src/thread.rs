@@ -23,6 +23,16 @@ pub trait Thread: Send + Sync + std::fmt::Debug {
     /// `ESRCH` if the host thread is gone.
     fn fpu(&self) -> Result<FpuState, Errno>;
 
+    /// Returns some state of the size that [`Thread::fpu`] has, with the processor's features and a mask of MXCSR. What
+    /// else it holds does not matter, so it may cost less than the thread's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Thread::fpu`].
+    fn fpu_form(&self) -> Result<FpuState, Errno> {
+        self.fpu()
+    }
+
     /// Sets the floating-point and vector registers.
     ///
     /// # Errors

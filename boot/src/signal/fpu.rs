@@ -47,8 +47,9 @@ pub(super) fn frame_bytes(state: &FpuState) -> usize {
     }
 }
 
-/// Returns the state that a frame holds at `address`, from where `read` fills bytes, in the form of `current`. What it lacks is as at the start of a
-/// program; whether the processor takes it is for [`Thread::set_fpu`](cloister_platform::Thread::set_fpu) to say.
+/// Returns the state that a frame holds at `address`, of which `read` fills bytes, in the form of `form`. What it lacks
+/// is as at the start of a program; whether the processor takes it is for
+/// [`Thread::set_fpu`](cloister_platform::Thread::set_fpu) to say.
 ///
 /// # Errors
 ///
@@ -56,9 +57,9 @@ pub(super) fn frame_bytes(state: &FpuState) -> usize {
 pub(super) fn from_frame(
     read: impl Fn(Address, &mut [u8]) -> Result<(), Fail>,
     address: Address,
-    current: &FpuState,
+    form: &FpuState,
 ) -> Result<FpuState, Fail> {
-    let mut bytes = vec![0; current.bytes().len().max(LEGACY_BYTES)];
+    let mut bytes = vec![0; form.bytes().len().max(LEGACY_BYTES)];
     read(address, bytes.get_mut(..LEGACY_BYTES).unwrap_or_default())?;
     let sw_bytes =
         bytes.get(SW_BYTES_AT..LEGACY_BYTES).and_then(|bytes| FpxSwBytes::read_from_bytes(bytes).ok());
@@ -73,11 +74,11 @@ pub(super) fn from_frame(
             }
             None => None,
         };
-    check_mxcsr(&bytes, current.bytes())?;
+    check_mxcsr(&bytes, form.bytes())?;
     put(&mut bytes, SW_BYTES_AT, &[0; LEGACY_BYTES - SW_BYTES_AT]);
     if let Some((features, rest)) = extended {
         put(&mut bytes, LEGACY_BYTES, &rest);
-        let features = features & features_of(current.bytes()) & word(&bytes, LEGACY_BYTES);
+        let features = features & features_of(form.bytes()) & word(&bytes, LEGACY_BYTES);
         put(&mut bytes, LEGACY_BYTES, &features.to_le_bytes());
     } else if bytes.len() >= MIN_XSTATE_BYTES {
         put(&mut bytes, LEGACY_BYTES, &LEGACY_FEATURES.to_le_bytes());

@@ -114,10 +114,10 @@ pub(super) fn push(
 pub(crate) fn pop(cx: &mut SyscallCx<'_>) -> Result<(), Fail> {
     let memory = cx.memory();
     let thread = cx.task.thread().ok_or(fail(errno::EFAULT, "the thread is gone"))?;
-    let current = thread.fpu()?;
+    let form = thread.fpu_form()?;
     // The handler's `ret` has taken the first word. All of a frame of ours is read at once.
     let start = cx.registers().rsp;
-    let bytes = memory.read_most(Address(start), TO_FPU_BYTES + fpu::frame_bytes(&current));
+    let bytes = memory.read_most(Address(start), TO_FPU_BYTES + fpu::frame_bytes(&form));
     let (uc, _) = UContext::read_from_prefix(&bytes)
         .map_err(|_| fail(errno::EFAULT, "the frame of the signal handler can't be read"))?;
     cx.set_mask(SignalSet::mask(uc.sigmask));
@@ -132,7 +132,7 @@ pub(crate) fn pop(cx: &mut SyscallCx<'_>) -> Result<(), Fail> {
                 }
                 Ok(())
             };
-            fpu::from_frame(read, Address(address), &current)?
+            fpu::from_frame(read, Address(address), &form)?
         }
     };
     thread.set_fpu(&state)?;

@@ -101,7 +101,7 @@ pub(crate) const WITH_REGISTERS: u32 = 2;
 const WITH_ALL: u32 = 3;
 
 /// The `XSAVE` components that a thread at a call site has: all but AMX, which processes have to ask for.
-pub(crate) const VECTORS: u32 = 0x1_ffff;
+pub(crate) const VECTORS: u32 = !(3 << 17);
 
 /// How many words are at [`SAVED`].
 const SAVED_WORDS: usize = 18;
@@ -128,6 +128,10 @@ pub(super) const COMMANDS_BYTES: usize = 4096;
 pub(super) const XSTATE_MAGIC: u32 = 0x4650_5853;
 /// Where the software-reserved bytes of an `fxsave` area are.
 pub(super) const SOFTWARE_RESERVED: usize = 464;
+/// The bits of `MXCSR` that every processor has, which are its mask.
+const MXCSR_MASK: u64 = 0xffff;
+/// Where it is, with the mask behind it.
+const MXCSR_AT: usize = 24;
 /// The size of the area without extensions, and of the header behind it: `XSTATE_BV` first.
 const LEGACY_BYTES: usize = 512;
 const HEADER_BYTES: usize = 64;
@@ -618,6 +622,21 @@ impl Slots {
         words.get(start..start.checked_add(length / 8)?)
     }
 
+    /// Returns a state of the form that the processor's has: its size, its features, and a mask of MXCSR.
+    pub(super) fn fpu_form(&self) -> FpuState {
+        let mut bytes = FpuState::initial().bytes().to_vec();
+        bytes.resize(self.vectors.bytes, 0);
+        // MXCSR is in the first half of the word of its mask.
+        let mask = MXCSR_MASK << 32 | 0x1f80;
+        let parts = [(MXCSR_AT, mask), (SOFTWARE_RESERVED, self.vectors.features)];
+        for (offset, value) in parts {
+            if let Some(part) = bytes.get_mut(offset..offset + 8) {
+                part.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        FpuState::from_bytes(bytes)
+    }
+
     /// Copies the floating-point and vector registers of a trapped thread.
     ///
     /// # Errors
@@ -700,10 +719,8 @@ impl Vectors {
 
     /// Returns whether the processor takes `given`: the host kills a thread for what it does not.
     fn can_be(&self, given: &[[u8; 8]]) -> bool {
-        /// The bits of `MXCSR` that every processor has.
-        const MXCSR: u64 = 0xffff;
         let word = |index: usize| given.get(index).map(|bytes| u64::from_le_bytes(*bytes));
-        word(3).is_some_and(|word| word & u64::from(u32::MAX) & !MXCSR == 0)
+        word(3).is_some_and(|word| word & u64::from(u32::MAX) & !MXCSR_MASK == 0)
             && word(HEADER).is_some_and(|present| present & !self.features == 0)
             && (HEADER + 1..HEADER + HEADER_BYTES / 8).all(|index| word(index) == Some(0))
     }

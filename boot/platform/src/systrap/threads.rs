@@ -829,6 +829,11 @@ impl Thread for GuestThread {
         self.threads.slots.fpu(slot, place)
     }
 
+    fn fpu_form(&self) -> Result<FpuState, Errno> {
+        self.pid().ok_or(errno::ESRCH)?;
+        Ok(self.threads.slots.fpu_form())
+    }
+
     fn set_fpu(&self, state: &FpuState) -> Result<(), Errno> {
         let pid = self.pid().ok_or(errno::ESRCH)?;
         if let Some(State { phase: Phase::Begins { fpu, .. }, .. }) =

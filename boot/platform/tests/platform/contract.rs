@@ -399,6 +399,9 @@ fn vector_registers_are_kept_and_hostile_ones_refused(sandbox: &Sandbox) {
     space.read(DATA, &mut stored);
     assert_eq!(stored, [0x5a; 16]);
     assert_eq!(thread.fpu().unwrap().bytes()[160..176], [0x5a; 16]);
+    let (form, state) = (thread.fpu_form().unwrap(), thread.fpu().unwrap());
+    assert_eq!(form.bytes().len(), state.bytes().len());
+    assert_eq!(form.bytes()[464..472], state.bytes()[464..472], "the features");
     thread.set_fpu(&FpuState::initial()).unwrap();
 
     let refused = |bytes: &[u8]| {
