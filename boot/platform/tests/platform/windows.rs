@@ -55,13 +55,18 @@ impl Reading {
         Self { sandbox, space, thread, file, block }
     }
 
-    /// Has the thread make calls.
+    /// Has the thread make calls until there is a window, for which several copies in a row must succeed: on a busy host
+    /// not all do.
     fn read(&self) {
-        for result in 0..MANY {
+        let until = Instant::now() + Duration::from_secs(30);
+        for result in 0.. {
             let (_, registers) = self.sandbox.next_trap();
+            if result >= MANY && self.has_window() {
+                break;
+            }
+            assert!(Instant::now() < until, "there is no window");
             self.thread.resume(&Registers { rax: result, ..registers });
         }
-        let _ = self.sandbox.next_trap();
     }
 
     fn has_window(&self) -> bool {
@@ -120,11 +125,14 @@ fn a_file_that_changes_loses_its_window() {
     reading.read();
     assert!(reading.has_window());
     reading.file.set_len(BLOCK as u64 / 2).unwrap();
-    // Nothing is in order any more.
-    reading.block.store(0, Ordering::Relaxed);
-    reading.thread.resume(&full());
-    let _ = reading.sandbox.next_trap();
-    assert!(!reading.has_window());
+    let until = Instant::now() + Duration::from_secs(30);
+    while reading.has_window() {
+        assert!(Instant::now() < until, "the window stays");
+        // Nothing is in order any more.
+        reading.block.store(0, Ordering::Relaxed);
+        reading.thread.resume(&full());
+        let _ = reading.sandbox.next_trap();
+    }
 }
 
 #[test]
