@@ -19,6 +19,7 @@
 //! | `seccomp` | system call filters of guests |
 //! | `security` | what the process denies itself |
 //! | `control` | the control server, and the containers |
+//! | `snapshot` | the whole kernel to files, and back |
 
 mod cli;
 mod context;
@@ -37,6 +38,7 @@ mod rand;
 mod seccomp;
 mod security;
 mod signal;
+mod snapshot;
 mod syscall;
 mod task;
 #[cfg(test)]

@@ -116,6 +116,10 @@ impl AddressSpace for FakeSpace {
         len
     }
 
+    fn host_process(&self) -> i32 {
+        0
+    }
+
     fn compare_exchange(&self, _: u64, _: u32, _: u32) -> Result<u32, Errno> {
         Err(errno::EFAULT)
     }

@@ -65,6 +65,41 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     }
 }
 
+/// Largest encoded image of a kernel in bytes: it holds the contents of memory file systems.
+pub const MAX_IMAGE: usize = 16 << 30;
+
+fn image_config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_IMAGE>()
+}
+
+/// Encodes what a snapshot holds besides memory.
+///
+/// # Errors
+///
+/// [`CodecError::TooLarge`] if the encoding is above [`MAX_IMAGE`].
+pub fn encode_image<T: serde::Serialize>(image: &T) -> Result<Vec<u8>, CodecError> {
+    let bytes = bincode::serde::encode_to_vec(image, image_config())
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    if bytes.len() > MAX_IMAGE {
+        return Err(CodecError::TooLarge(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// Decodes what [`encode_image`] encoded, which must take up all of `bytes`.
+///
+/// # Errors
+///
+/// Bytes that are no encoding of `T`, or are left over.
+pub fn decode_image<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (image, used) = bincode::serde::decode_from_slice(bytes, image_config())
+        .map_err(|error| CodecError::Decode(error.to_string()))?;
+    match bytes.len().saturating_sub(used) {
+        0 => Ok(image),
+        left => Err(CodecError::TrailingBytes(left)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

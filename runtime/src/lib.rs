@@ -10,5 +10,6 @@ pub mod host;
 pub mod install;
 pub mod launch;
 pub mod sandbox;
+pub mod snapshot;
 pub mod state;
 pub mod timeline;

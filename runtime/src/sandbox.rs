@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
-use cloister_proto::control::{Client, ClientError, CreateContainer, ExitStatus, Keep, OnHangUp, Ticket};
+use cloister_proto::control::{
+    Client, ClientError, CreateContainer, ExitStatus, Keep, OnHangUp, Restore, RestoreMemory, Ticket,
+};
 use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
@@ -36,6 +38,15 @@ pub struct Options {
     pub owns_terminal: bool,
     /// How long each step of the start may take.
     pub timeout: Duration,
+}
+
+/// What a container is brought back from.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a> {
+    /// The files of the snapshot, in the order in which the kernel takes them.
+    pub files: &'a [File],
+    /// How memory is brought back.
+    pub memory: RestoreMemory,
 }
 
 /// How many bytes the log in a container's folder takes, which is in memory on most machines.
@@ -97,6 +108,23 @@ fn quote(text: &str) -> String {
 }
 
 impl Sandbox {
+    /// Starts kernel and file server and has the kernel bring a container back that was saved; otherwise as
+    /// [`Sandbox::create`]. The container is paused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::create`], or something cannot be brought back.
+    pub fn restore(
+        entry: &Entry,
+        prepared: Prepared,
+        files: &[BorrowedFd<'_>],
+        log: Option<&File>,
+        options: &Options,
+        saved: Saved<'_>,
+    ) -> Result<Self, SandboxError> {
+        Self::start(entry, prepared, files, log, options, Some(saved))
+    }
+
     /// Starts kernel and file server and has the kernel make the container. `files` are what its process has as 0 and on. `log` overrides where the kernel logs to.
     ///
     /// # Errors
@@ -108,6 +136,17 @@ impl Sandbox {
         files: &[BorrowedFd<'_>],
         log: Option<&File>,
         options: &Options,
+    ) -> Result<Self, SandboxError> {
+        Self::start(entry, prepared, files, log, options, None)
+    }
+
+    fn start(
+        entry: &Entry,
+        prepared: Prepared,
+        files: &[BorrowedFd<'_>],
+        log: Option<&File>,
+        options: &Options,
+        saved: Option<Saved<'_>>,
     ) -> Result<Self, SandboxError> {
         let mut timeline = Timeline::default();
         let (boot_binary, gofer_binary) = (options.binaries.open_boot()?, options.binaries.open_gofer()?);
@@ -160,8 +199,23 @@ impl Sandbox {
         let usage = options.limits.group.as_ref().map_or(&[][..], |group| &group.usage);
         descriptors.extend(usage.iter().map(AsFd::as_fd));
         let usage_files = u32::try_from(usage.len()).unwrap_or(0);
-        let request = create_request(entry, ContainerSpec { usage_files, ..prepared.spec });
-        client.call(request, &descriptors).map_err(|source| failed("create the container", source))?;
+        let spec = Box::new(ContainerSpec { usage_files, ..prepared.spec });
+        let id = entry.id().to_string();
+        match saved {
+            None => {
+                let created = client.call(CreateContainer { id, spec }, &descriptors);
+                created.map_err(|source| failed("create the container", source))?;
+            }
+            Some(Saved { files, memory }) => {
+                descriptors.extend(files.iter().map(AsFd::as_fd));
+                // How long it takes is a matter of how much there is.
+                client.set_timeout(None).map_err(|source| failed("restore the container", source))?;
+                let restored = client.call(Restore { id, spec, memory }, &descriptors);
+                restored.map_err(|source| failed("restore the container", source))?;
+                let limited = client.set_timeout(Some(options.timeout));
+                limited.map_err(|source| failed("restore the container", source))?;
+            }
+        }
         timeline.mark("create: has the container");
         Ok(Self { boot: Some(boot), gofer, client, timeline, log: own_log })
     }
@@ -188,7 +242,7 @@ impl Sandbox {
         let mut gofer = Pending::start(plan)?.finish(options.timeout)?;
         let mut descriptors = files.to_vec();
         descriptors.extend(connections.iter().map(AsFd::as_fd));
-        let request = create_request(entry, prepared.spec);
+        let request = CreateContainer { id: entry.id().to_string(), spec: Box::new(prepared.spec) };
         let created = entry.connect().map_err(ClientError::from).and_then(|connection| {
             let mut client = Client::new(connection, Some(options.timeout))?;
             client.call(request, &descriptors)?;
@@ -261,10 +315,6 @@ impl Sandbox {
         self.gofer.release();
         Ok(())
     }
-}
-
-fn create_request(entry: &Entry, spec: ContainerSpec) -> CreateContainer {
-    CreateContainer { id: entry.id().to_string(), spec: Box::new(spec) }
 }
 
 /// Tells a death of one of the processes from a refusal. A hang-up can be seen a little before the death is, and by the

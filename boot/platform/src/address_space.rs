@@ -104,6 +104,14 @@ pub trait AddressSpace: Send + Sync + std::fmt::Debug {
     /// `into` holds where memory is not mapped or not readable.
     fn read(&self, address: u64, into: &mut [u8]) -> usize;
 
+    /// As [`AddressSpace::read`], but where the platform has changed code, what the program has there is returned.
+    fn read_original(&self, address: u64, into: &mut [u8]) -> usize {
+        self.read(address, into)
+    }
+
+    /// Returns the id of a process of the host that has this memory, as the kernel's own PID namespace sees it.
+    fn host_process(&self) -> i32;
+
     /// Copies to guest memory, as guest code could (a page that it may not write is not written). Returns how many
     /// bytes could be written.
     fn write(&self, address: u64, from: &[u8]) -> usize;

@@ -19,10 +19,13 @@
 //! | [`ptrace`] | `PTRACE_SYSEMU`; runs anywhere, the reference for correctness |
 //! | [`systrap`] | signals in the guest's own threads, and memory shared with the kernel |
 //!
+//! [`pagemap`] tells which pages of a process are its own, for who saves them.
+//!
 //! [`vdso`] is what programs find as `AT_SYSINFO_EHDR` on every platform.
 
 mod address_space;
 mod fpu;
+pub mod pagemap;
 pub mod ptrace;
 pub mod systrap;
 mod thread;

@@ -176,6 +176,15 @@ impl ControlConnection {
             Request::Timeline(_) => Ok(kernel.timeline.reply().into()),
             Request::Keep(_) => super::keep::keep().map(|()| Done.into()),
             Request::Resume(request) => super::freeze::resume(kernel, &request.id).map(|()| Done.into()),
+            Request::PrepareCheckpoint(request) => {
+                super::checkpoint::prepare(kernel, &request.id).map(Into::into)
+            }
+            Request::Checkpoint(request) => {
+                super::checkpoint::checkpoint(kernel, &request, descriptors).map(Into::into)
+            }
+            Request::Restore(request) => {
+                super::checkpoint::restore(kernel, request, descriptors).map(|()| Done.into())
+            }
         })
     }
 }

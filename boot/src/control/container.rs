@@ -14,6 +14,7 @@ use crate::fs::FsContext;
 use crate::kernel::Kernel;
 use crate::seccomp::Mode;
 use crate::signal::Signal;
+use crate::snapshot::{Restored, Shared};
 use crate::task::{ExitStatus, Pid, Task, TaskSet, number};
 
 /// Who is to be told about the end of a process.
@@ -164,6 +165,40 @@ impl Container {
     /// Says that the process `pid` was put in from outside.
     pub(super) fn watch(&self, pid: Pid) {
         self.life.lock().processes.insert(pid, Watched::default());
+    }
+
+    /// Makes a container that was saved, whose first process is `init`.
+    pub(super) fn restored(
+        id: String,
+        spec: ContainerSpec,
+        seccomp: Mode,
+        restored: Restored,
+        file_servers: Vec<Arc<FileServerWatch>>,
+    ) -> Self {
+        let Restored { fs, shared, task_set, init, processes, tasks: _ } = restored;
+        let watched = |(pid, status)| (pid, Watched { status, waiters: Vec::new() });
+        let processes = processes.into_iter().map(watched).collect();
+        Self {
+            id,
+            spec,
+            fs,
+            seccomp,
+            namespaces: Namespaces::restored(task_set.pid_namespace, shared),
+            tasks: task_set,
+            _file_servers: file_servers,
+            life: Lock::new(Life { init, processes, ..Life::default() }),
+        }
+    }
+
+    /// Returns the namespaces that its processes start in and that are saved.
+    pub(crate) fn shared(&self) -> Shared {
+        let Namespaces { ipc, net, uts, .. } = &self.namespaces;
+        Shared { ipc: Arc::clone(ipc), net: Arc::clone(net), uts: Arc::clone(uts) }
+    }
+
+    /// Returns the processes that can be waited for, and how those ended that have.
+    pub(crate) fn watched(&self) -> Vec<(Pid, Option<ExitStatus>)> {
+        self.life.lock().processes.iter().map(|(pid, watched)| (*pid, watched.status)).collect()
     }
 
     /// Returns the id of its first process; 0 before the start.

@@ -91,6 +91,11 @@ impl Containers {
         self.next_set_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Returns whether there is one container and no other.
+    pub(super) fn is_only_one(&self) -> bool {
+        self.table.lock().by_id.len() == 1
+    }
+
     /// Returns the exit code of the root container, as shells tell it.
     pub(crate) fn exit_code(&self) -> u8 {
         self.exit_code.load(Ordering::Relaxed)

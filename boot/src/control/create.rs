@@ -10,7 +10,7 @@ use cloister_proto::control::{CreateContainer, ErrorKind, Failure};
 use super::container::{Container, NewContainer};
 use super::mounts::{self, Gofers};
 use super::namespaces::Namespaces;
-use super::process::{self, NewProcess};
+use super::process::{self, NewProcess, Origin};
 use super::seccomp;
 use super::timeline::Step;
 use crate::error::Errno;
@@ -79,7 +79,7 @@ fn populate(
         fs: Arc::clone(&fs),
         namespaces,
         tasks: Arc::new(tasks),
-        files: process::descriptor_table(kernel, files)?,
+        files: process::descriptor_table(kernel, files, Origin::Container)?,
         seccomp: seccomp::mode(spec.seccomp.as_ref())?,
         spec: &spec.process,
     };
@@ -105,7 +105,7 @@ pub(super) fn failed(what: impl std::fmt::Display, errno: Errno) -> Failure {
 }
 
 /// Sets the parameters of the kernel that a container's configuration has.
-fn set_parameters(init: &Task, parameters: &[(ByteString, ByteString)]) -> Result<(), Failure> {
+pub(super) fn set_parameters(init: &Task, parameters: &[(ByteString, ByteString)]) -> Result<(), Failure> {
     for (name, value) in parameters {
         let problem = match proc::set_parameter(init, name, value) {
             Ok(()) => continue,

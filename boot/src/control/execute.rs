@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloister_proto::control::{ErrorKind, Execute, Failure, Status};
 
-use super::process::{self, NewProcess};
+use super::process::{self, NewProcess, Origin};
 use crate::fs::FsContext;
 use crate::kernel::Kernel;
 use crate::task::Pid;
@@ -42,7 +42,7 @@ pub(super) fn execute(
         fs: Arc::new(fs),
         namespaces: &container.namespaces,
         tasks: Arc::clone(&container.tasks),
-        files: process::descriptor_table(kernel, descriptors)?,
+        files: process::descriptor_table(kernel, descriptors, Origin::Later)?,
         seccomp: container.seccomp.clone(),
         spec: &request.process,
     };

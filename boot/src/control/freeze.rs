@@ -28,6 +28,17 @@ impl Freezer {
         self.is_frozen.load(Ordering::Relaxed)
     }
 
+    /// Has a container that no task runs in yet begin frozen.
+    pub(super) fn begin_frozen(&self, kernel: &Kernel) {
+        self.is_frozen.store(true, Ordering::Relaxed);
+        kernel.containers.note_frozen();
+    }
+
+    /// Returns whether the container is frozen and no task of it is in guest code any more.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.is_frozen() && self.nr_running.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes note that a task has left guest code, and was not let go again if the container is frozen.
     pub(crate) fn note_stop(&self) {
         if !self.is_frozen() {

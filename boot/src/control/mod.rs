@@ -11,8 +11,10 @@
 //! | `timeline` | when which step of the start was done |
 //! | `keep` | outliving who started it |
 //! | `freeze` | standing still and going on |
+//! | `checkpoint` | going to disk and coming back |
 //! | `signal`, `processes`, `read_file`, `debug` | what else is asked for |
 
+mod checkpoint;
 mod connection;
 mod container;
 mod containers;

@@ -26,21 +26,22 @@ use crate::task::Task;
 #[derive(Debug)]
 pub(super) struct Gofers {
     container: String,
-    connections: std::vec::IntoIter<OwnedFd>,
+    /// With their numbers: what a container that was saved finds its own by.
+    connections: std::iter::Zip<std::ops::RangeFrom<u32>, std::vec::IntoIter<OwnedFd>>,
     watches: Vec<Arc<FileServerWatch>>,
 }
 
 impl Gofers {
     /// Takes the connections over.
     pub(super) fn new(container: String, connections: Vec<OwnedFd>) -> Self {
-        Self { container, connections: connections.into_iter(), watches: Vec::new() }
+        Self { container, connections: (0..).zip(connections), watches: Vec::new() }
     }
 
-    /// Takes the next connection, and watches over it.
-    fn next(&mut self, kernel: &Arc<Kernel>) -> Result<OwnedFd, Errno> {
-        let connection = self.connections.next().ok_or(errno::EINVAL)?;
+    /// Takes the next connection with its number, and watches over it.
+    pub(super) fn next(&mut self, kernel: &Arc<Kernel>) -> Result<(u32, OwnedFd), Errno> {
+        let (number, connection) = self.connections.next().ok_or(errno::EINVAL)?;
         self.watches.push(FileServerWatch::start(kernel, self.container.clone(), &connection)?);
-        Ok(connection)
+        Ok((number, connection))
     }
 
     /// Returns the watches over those that were used.
@@ -78,7 +79,10 @@ pub(super) fn populate(
     for mount in &spec.mounts {
         let what = || format!("mount `{}`", mount.destination);
         let task = walker.task();
-        let cgroup = || cgroup::new_tree(task, new_device_number(), spec.limits, Arc::clone(memory));
+        let cgroup = || {
+            let (kernel, tasks) = (task.kernel(), Arc::clone(task.group().tasks()));
+            cgroup::new_tree(kernel, tasks, new_device_number(), spec.limits, Arc::clone(memory))
+        };
         let new = new_mount(task, mount, gofers, cgroup).map_err(|errno| failed(what(), errno))?;
         let kind = new.root.inode().kind();
         let point =
@@ -172,11 +176,12 @@ fn gofer_mount(
     overlay: Overlay,
     trust: Trust,
 ) -> Result<NewMount, Errno> {
-    let connection = gofers.next(kernel)?;
+    let (index, connection) = gofers.next(kernel)?;
     let lower = GoferFs::connect(connection, trust).map_err(|error| {
         tracing::error!(%error, "a gofer does not serve");
         errno::EIO
     })?;
+    lower.set_connection_index(index);
     let root: Arc<dyn Inode> = lower.root()?;
     let (root, source): (Arc<dyn Inode>, _) = match overlay {
         Overlay::None => (root, "none"),

@@ -9,6 +9,7 @@ use super::{Container, Containers};
 use crate::ipc::Ipc;
 use crate::kernel::Kernel;
 use crate::net::NetNamespace;
+use crate::snapshot::Shared;
 use crate::task::{PidNamespace, Task, UtsNames, UtsNamespace};
 
 /// The namespaces that the processes of a container start in, besides that of mounts.
@@ -51,6 +52,12 @@ impl Namespaces {
                 })?,
             },
         })
+    }
+
+    /// Returns those of a container that was saved.
+    pub(super) fn restored(pid: PidNamespace, shared: Shared) -> Self {
+        let Shared { ipc, net, uts } = shared;
+        Self { pid, ipc, net, uts }
     }
 
     /// Returns those that a task is in.

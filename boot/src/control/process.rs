@@ -42,6 +42,15 @@ pub(super) struct NewProcess<'a> {
     pub(super) spec: &'a ProcessSpec,
 }
 
+/// Whose the descriptors of a process are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The container's own: a container that was saved is given them anew.
+    Container,
+    /// Put in later.
+    Later,
+}
+
 /// Makes a descriptor table of standard input, output and error, and what is behind them.
 ///
 /// # Errors
@@ -50,14 +59,20 @@ pub(super) struct NewProcess<'a> {
 pub(super) fn descriptor_table(
     kernel: &Arc<Kernel>,
     descriptors: Vec<OwnedFd>,
+    origin: Origin,
 ) -> Result<Arc<FdTable>, Failure> {
     let files = FdTable::default();
     let count = descriptors.len() as u64;
-    for (number, descriptor) in descriptors.into_iter().enumerate() {
+    for (number, descriptor) in (0..).zip(descriptors) {
         let what = || format!("use the descriptor given as {number}");
         // With the access that the caller's have: a terminal is open for reading and writing on all three.
-        let file = host::open_stdio(kernel, descriptor, OpenFlags::empty())
-            .map_err(|errno| failed(what(), errno))?;
+        let file = host::open_stdio(
+            kernel,
+            descriptor,
+            (origin == Origin::Container).then_some(number),
+            OpenFlags::empty(),
+        )
+        .map_err(|errno| failed(what(), errno))?;
         files.add(file, FdFlags::empty(), count).map_err(|errno| failed(what(), errno))?;
     }
     Ok(Arc::new(files))

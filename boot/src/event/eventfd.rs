@@ -42,13 +42,11 @@ impl EventFd {
     }
 
     /// Makes a counter as it was saved.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn from_image(image: EventFdImage) -> Self {
         Self::new(image.count, image.mode)
     }
 
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn to_image(&self) -> EventFdImage {
         EventFdImage { mode: self.mode, count: *self.count.lock() }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IpcObject, IpcPermission, IpcTable};
+use super::{IpcObject, IpcPermission, IpcTable, IpcTableImage};
 use crate::error::{Fail, fail};
 use crate::event::{Events, WaitQueue};
 use crate::prelude::errno;
@@ -136,6 +136,13 @@ pub(crate) enum Operated {
     Refused,
 }
 
+/// The saved form of [`Semaphores`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SemaphoresImage {
+    sets: IpcTableImage<SemaphoreData>,
+    undo: Vec<(Pid, i32, u16, i32)>,
+}
+
 /// All semaphore sets, and what is to be undone.
 #[derive(Debug, Default)]
 pub(crate) struct Semaphores {
@@ -146,6 +153,27 @@ pub(crate) struct Semaphores {
 }
 
 impl Semaphores {
+    /// Returns the saved form. Calls that wait enter themselves again.
+    pub(crate) fn to_image(&self) -> SemaphoresImage {
+        let changes = |(pid, undo): (&Pid, &BTreeMap<(i32, u16), i32>)| {
+            undo.iter().map(|((id, number), change)| (*pid, *id, *number, *change)).collect::<Vec<_>>()
+        };
+        SemaphoresImage {
+            sets: self.sets.to_image(|set| set.data.clone()),
+            undo: self.undo.iter().flat_map(changes).collect(),
+        }
+    }
+
+    /// Brings them back; `None` if two sets have one id.
+    pub(crate) fn from_image(image: SemaphoresImage) -> Option<Self> {
+        let set = |data| Some(SemaphoreSet { data, queue: WaitQueue::new(), waiting: BTreeMap::new() });
+        let mut undo: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (pid, id, number, change) in image.undo {
+            undo.entry(pid).or_default().insert((id, number), change);
+        }
+        Some(Self { sets: IpcTable::from_image(image.sets, set)?, undo })
+    }
+
     /// Carries all of `ops` out, or none.
     ///
     /// # Errors

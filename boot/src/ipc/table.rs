@@ -71,7 +71,6 @@ pub(crate) struct IpcTableImage<T> {
 
 impl<T> IpcTable<T> {
     /// Returns what a checkpoint keeps, with `save` for each object.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image<I>(&self, save: impl Fn(&T) -> I) -> IpcTableImage<I> {
         let entries = self.objects.iter();
         IpcTableImage {
@@ -82,7 +81,6 @@ impl<T> IpcTable<T> {
 
     /// Makes the table anew, with `restore` for each object. `None` if the image can't be one: an id is negative or
     /// its place is taken, or an object can't be restored.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
     pub(crate) fn from_image<I>(image: IpcTableImage<I>, restore: impl Fn(I) -> Option<T>) -> Option<Self> {
         let mut objects = BTreeMap::new();
         for (id, object) in image.objects {

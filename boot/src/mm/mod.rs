@@ -30,6 +30,7 @@ mod vma;
 mod tests;
 
 pub(crate) use advice::{Advice, Only};
+pub(crate) use image::MmImage;
 pub(crate) use layout::{Layout, Randomization, is_page, page_down, page_up};
 pub(crate) use limits::MemoryLimits;
 pub(crate) use lock::LockAll;

@@ -224,10 +224,9 @@ proptest! {
         let image = mm.to_image(|_| 7);
         let saved = serde_json::to_vec(&image).unwrap();
         let read = serde_json::from_slice(&saved).unwrap();
-        let restored = Mm::from_image(Arc::clone(mm.space()), read, |number| {
-            (number == 7).then(|| Arc::clone(&memory))
-        });
-        let restored = restored.unwrap();
+        let restored = Mm::from_image(Arc::clone(mm.space()), &read);
+        let object_of = |number| (number == 7).then(|| Arc::clone(&memory));
+        restored.restore(read, object_of, |_| None, |_| false).unwrap();
         prop_assert_eq!(restored.to_image(|_| 7), image);
         prop_assert_eq!(pages(&restored), model);
         let (before, after) = (mm.totals(), restored.totals());

@@ -11,7 +11,7 @@ use super::socket::{Outgoing, Received};
 use super::{Ancillary, SocketOptions, Ucred};
 use crate::error::Errno;
 use crate::event::{Events, WaitQueue};
-use crate::fs::{ByteRing, Sink};
+use crate::fs::{ByteRing, OpenFile, Sink};
 use crate::prelude::errno;
 
 /// Whether what is sent keeps its borders.
@@ -255,6 +255,13 @@ impl Channel {
     /// Returns whether there is something to receive.
     pub(crate) fn has_data(&self) -> bool {
         !self.state.lock().segments.is_empty()
+    }
+
+    /// Returns the descriptions that are on their way, to be saved.
+    pub(crate) fn files(&self) -> Vec<Arc<OpenFile>> {
+        let state = self.state.lock();
+        let ancillary = state.segments.iter().filter_map(|segment| segment.ancillary.as_ref());
+        ancillary.flat_map(|ancillary| ancillary.files().iter().cloned()).collect()
     }
 
     /// Returns whether it is closed at either end.

@@ -1,6 +1,7 @@
 //! The queue of a socket without connections.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use cloister_sync::{Lock, class};
 
@@ -9,7 +10,7 @@ use super::socket::Received;
 use super::{Ancillary, SocketAddress, Ucred};
 use crate::error::Errno;
 use crate::event::{Events, WaitQueue};
-use crate::fs::Sink;
+use crate::fs::{OpenFile, Sink};
 use crate::prelude::errno;
 
 /// A datagram on its way.
@@ -153,6 +154,13 @@ impl Datagrams {
     pub(crate) fn has_room(&self, limits: Limits) -> bool {
         let state = self.state.lock();
         state.is_refused || (state.list.len() < limits.datagrams && state.bytes < limits.bytes)
+    }
+
+    /// Returns the descriptions that are on their way, to be saved.
+    pub(crate) fn files(&self) -> Vec<Arc<OpenFile>> {
+        let state = self.state.lock();
+        let ancillary = state.list.iter().filter_map(|datagram| datagram.ancillary.as_ref());
+        ancillary.flat_map(|ancillary| ancillary.files().iter().cloned()).collect()
     }
 
     /// Returns the length of the oldest datagram (`SIOCINQ`).

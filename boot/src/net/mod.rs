@@ -48,7 +48,7 @@ pub(crate) use address::SocketAddress;
 pub(crate) use ancillary::{Ancillary, InFlight, Ucred};
 pub(crate) use create::create;
 pub(crate) use options::SocketOptions;
-pub(crate) use socket::{Destination, Outgoing, Received, Socket, SocketFile, SocketType};
+pub(crate) use socket::{Destination, Outgoing, Received, Socket, SocketByFamily, SocketFile, SocketType};
 
 /// A network namespace (`network_namespaces(7)`): a loopback device, and names that sockets have.
 #[derive(Debug, Default)]

@@ -8,6 +8,8 @@ use cloister_abi::{ioctl, net};
 use serde::{Deserialize, Serialize};
 
 use super::channel::Take;
+use super::inet::{TcpSocket, UdpSocket};
+use super::netlink::NetlinkSocket;
 use super::unix::UnixSocket;
 use super::{Ancillary, SocketAddress, SocketOptions, Ucred, interface};
 use crate::context::{Because, SyscallCx};
@@ -28,6 +30,19 @@ pub(crate) enum SocketType {
     Raw,
     /// `SOCK_SEQPACKET`.
     SeqPacket,
+}
+
+/// A socket, by its family.
+#[derive(Clone, Debug)]
+pub(crate) enum SocketByFamily {
+    /// `AF_UNIX`.
+    Unix(Arc<UnixSocket>),
+    /// `AF_INET` and `AF_INET6` with connections.
+    Tcp(Arc<TcpSocket>),
+    /// `AF_INET` and `AF_INET6` with datagrams.
+    Udp(Arc<UdpSocket>),
+    /// `AF_NETLINK`.
+    Netlink(Arc<NetlinkSocket>),
 }
 
 impl SocketType {
@@ -120,6 +135,9 @@ impl Shutdown {
 /// A socket. Operations that would have to wait fail with `EAGAIN`, as those of files do; only connecting waits by
 /// itself. The defaults refuse as Linux does for families without the operation.
 pub(crate) trait Socket: Send + Sync + Debug {
+    /// Returns it by its family, to be saved.
+    fn by_family(self: Arc<Self>) -> SocketByFamily;
+
     /// Returns the family (`AF_*`).
     fn domain(&self) -> u32;
 

@@ -12,7 +12,6 @@
 mod action;
 mod check;
 mod filters;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod install;
 mod state;
@@ -20,5 +19,6 @@ mod state;
 pub(crate) use action::Action;
 pub(crate) use check::check;
 pub(crate) use filters::{Filter, Filters};
+pub(crate) use image::{FilterImage, ModeImage};
 pub(crate) use install::{Sync, install, set_strict};
 pub(crate) use state::{Mode, Seccomp};

@@ -176,6 +176,11 @@ pub(crate) struct SignalActions {
 }
 
 impl SignalActions {
+    /// Brings back what was saved.
+    pub(crate) fn from_table(table: ActionTable) -> Self {
+        Self { table: Lock::new(table) }
+    }
+
     /// Returns a copy of `other`, for a fork.
     pub(crate) fn copy_of(other: &Self) -> Self {
         Self { table: Lock::new(other.table.lock().clone()) }

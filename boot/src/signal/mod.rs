@@ -36,7 +36,7 @@ mod stop;
 
 use mask::take_for;
 
-pub(crate) use action::{Action, Handler, SignalActions};
+pub(crate) use action::{Action, ActionTable, Handler, SignalActions};
 pub(crate) use alt_stack::AltStack;
 pub(crate) use child::{notify_parent_of_exit, on_parent_exit};
 pub(crate) use deliver::{BeforeUser, before_user, has_deliverable};
@@ -47,6 +47,6 @@ pub(crate) use pending::{PendingSignals, Sent};
 pub(crate) use permission::check as check_permission;
 pub(crate) use send::{Origin, Target, send, send_from_outside, send_to_task};
 pub(crate) use set::{Signal, SignalSet};
-pub(crate) use signal_fd::SignalFd;
+pub(crate) use signal_fd::{SignalFd, SignalFdImage};
 pub(crate) use state::{GroupSignals, TaskSignals};
 pub(crate) use stop::{groups_held, is_orphaned, is_stopped, on_task_gone, wake_orphaned_groups};

@@ -42,14 +42,12 @@ impl SignalFd {
     }
 
     /// Returns what a checkpoint keeps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> SignalFdImage {
         let maker = self.maker.upgrade().map(|maker| maker.tid());
         SignalFdImage { set: *self.set.lock(), maker }
     }
 
     /// Makes it anew; `maker` is the task that the image names, if it is there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
     pub(crate) fn from_image(image: &SignalFdImage, maker: Option<&Arc<Task>>) -> Self {
         match maker {
             Some(maker) => Self::new(image.set, maker),

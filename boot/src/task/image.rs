@@ -7,13 +7,19 @@ use cloister_platform::FpuState;
 use serde::{Deserialize, Serialize};
 
 use super::futex::Wait;
-use super::{Task, TaskRun};
+use super::{Credentials, Pid, Task, TaskAttributes, TaskParts, TaskRun, ThreadGroup, UtsNamespace};
 use crate::error::{Errno, Restart};
 use crate::fs::pipe::OpeningImage;
-use crate::fs::{FdTable, Inode};
+use crate::fs::{FdTable, FsContext, Inode};
+use crate::ipc::Ipc;
+use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::net::NetNamespace;
 use crate::prelude::errno;
+use crate::seccomp::{Filter, ModeImage};
+use crate::signal::{SignalActions, TaskSignals};
 use crate::syscall::Call;
+use crate::time::Instant;
 
 /// The saved form of a [`TaskRun`], with the state of the thread. What the call waits for is not saved: its handler
 /// registers again when it is run again.
@@ -103,6 +109,132 @@ impl TaskRunImage {
             }
         };
         Ok(())
+    }
+}
+
+/// The saved form of a [`Task`]. What it shares with others is named by ids that the snapshot gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskImage {
+    /// Its id.
+    pub(crate) tid: Pid,
+    /// The id of its thread group.
+    pub(crate) tgid: Pid,
+    /// What its worker keeps.
+    pub(crate) run: TaskRunImage,
+    /// The id of the address space.
+    pub(crate) mm: u64,
+    /// The id of the descriptor table.
+    pub(crate) files: u64,
+    /// The id of root, current directory and umask.
+    pub(crate) fs: u64,
+    /// The id of the UTS namespace.
+    pub(crate) uts: u64,
+    /// The id of what signals do.
+    pub(crate) actions: u64,
+    /// Which system calls it may make.
+    pub(crate) seccomp: ModeImage,
+    name: Vec<u8>,
+    credentials: Credentials,
+    signals: TaskSignals,
+    attributes: TaskAttributes,
+    started: Instant,
+    is_vfork_pending: bool,
+}
+
+/// The ids of what a task shares with others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SharedIds {
+    /// Of the address space.
+    pub(crate) mm: u64,
+    /// Of the descriptor table.
+    pub(crate) files: u64,
+    /// Of root, current directory and umask.
+    pub(crate) fs: u64,
+    /// Of the UTS namespace.
+    pub(crate) uts: u64,
+    /// Of what signals do.
+    pub(crate) actions: u64,
+}
+
+/// What a task shares with others, found again.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedParts {
+    /// The address space.
+    pub(crate) mm: Arc<Mm>,
+    /// The descriptor table.
+    pub(crate) files: Arc<FdTable>,
+    /// Root, current directory and umask.
+    pub(crate) fs: Arc<FsContext>,
+    /// The UTS namespace.
+    pub(crate) uts: Arc<UtsNamespace>,
+    /// The namespace of System V objects.
+    pub(crate) ipc: Arc<Ipc>,
+    /// The network namespace.
+    pub(crate) net: Arc<NetNamespace>,
+    /// What signals do.
+    pub(crate) actions: Arc<SignalActions>,
+}
+
+impl TaskImage {
+    /// Saves a task that stands still.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if its host thread is gone, `EBUSY` if a worker has it.
+    pub(crate) fn of(
+        task: &Task,
+        shared: SharedIds,
+        inode_id: &dyn Fn(&Arc<dyn Inode>) -> u64,
+        filter_id: &dyn Fn(&Arc<Filter>) -> u64,
+    ) -> Result<Self, Errno> {
+        let fpu = task.thread().ok_or(errno::ESRCH)?.fpu()?;
+        let run = TaskRunImage::of(&*task.try_run().ok_or(errno::EBUSY)?, fpu, inode_id);
+        let SharedIds { mm, files, fs, uts, actions } = shared;
+        let signals = task.signals.lock().clone();
+        let attributes = task.attributes.lock().clone();
+        Ok(Self {
+            tid: task.tid(),
+            tgid: task.group().tgid(),
+            run,
+            mm,
+            files,
+            fs,
+            uts,
+            actions,
+            seccomp: task.seccomp.mode().to_image(filter_id),
+            name: task.name(),
+            credentials: (*task.credentials()).clone(),
+            signals,
+            attributes,
+            started: task.started(),
+            is_vfork_pending: task.vfork.is_pending(),
+        })
+    }
+
+    /// Makes the task, without a thread; what its call held is for [`TaskRunImage::restore_held`].
+    pub(crate) fn restore(
+        self,
+        kernel: &Arc<Kernel>,
+        group: Arc<ThreadGroup>,
+        shared: SharedParts,
+    ) -> Arc<Task> {
+        let run = self.run.restore(Arc::clone(&shared.mm), Arc::clone(&shared.files));
+        let parts = TaskParts {
+            name: self.name,
+            credentials: Arc::new(self.credentials),
+            mm: Some(shared.mm),
+            files: Some(shared.files),
+            fs: shared.fs,
+            uts: shared.uts,
+            ipc: shared.ipc,
+            net: shared.net,
+            actions: shared.actions,
+        };
+        let kernel = Arc::clone(kernel);
+        let task = Task::started_at(self.started, kernel, self.tid, group, parts, self.signals, run);
+        *task.attributes.lock() = self.attributes;
+        task.vfork.set_pending(self.is_vfork_pending);
+        task
     }
 }
 

@@ -26,14 +26,17 @@ pub(crate) struct PidFdImage {
 }
 
 impl PidFd {
+    /// Returns the process.
+    pub(crate) fn group(&self) -> &Arc<ThreadGroup> {
+        &self.group
+    }
+
     /// Returns what a checkpoint keeps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> PidFdImage {
         PidFdImage { tgid: self.group.tgid() }
     }
 
     /// Makes it anew; `group` is the process that the image names.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
     pub(crate) fn from_image(image: PidFdImage, group: &Arc<ThreadGroup>) -> Option<Self> {
         (group.tgid() == image.tgid).then(|| Self { group: Arc::clone(group) })
     }

@@ -1,18 +1,21 @@
 //! The saved forms of processes: what a thread group counts, and the relations of the process tree.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use cloister_platform::CpuTime;
 use serde::{Deserialize, Serialize};
 
 use super::process_tree::{ExitStatus, Process, Tree};
 use super::thread_group::{GroupState, ThreadGroup};
 use super::{PID_MAX, Pid, PidNamespace, Rlimits, Task, TaskSet};
 use crate::error::Errno;
+use crate::kernel::Kernel;
 use crate::prelude::errno;
+use crate::time::{GroupTimers, GroupTimersImage};
 use crate::tty::{Sessions, SessionsImage, Terminal};
 
-/// The saved form of a [`ThreadGroup`], without its timers.
+/// The saved form of a [`ThreadGroup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ThreadGroupImage {
     tgid: Pid,
@@ -21,30 +24,40 @@ pub(crate) struct ThreadGroupImage {
     state: GroupState,
     rlimits: Rlimits,
     has_ended: bool,
+    timers: GroupTimersImage,
 }
 
 impl ThreadGroupImage {
-    /// Saves a group.
-    pub(crate) fn of(group: &ThreadGroup) -> Self {
+    /// Saves a group, whose living threads have used `running` of processor time: their host threads do not live on.
+    pub(crate) fn of(group: &ThreadGroup, running: CpuTime) -> Self {
         let (tgid, rlimits) = (group.tgid(), group.rlimits());
+        let (mut state, timers) = (group.state().clone(), group.timers.to_image());
+        state.ended_threads_time = state.ended_threads_time + running;
         let (task_set, has_ended) = (group.tasks().id(), group.has_ended());
-        Self { tgid, task_set, state: group.state().clone(), rlimits, has_ended }
+        Self { tgid, task_set, state, rlimits, has_ended, timers }
     }
 
-    /// Brings the group back; the tasks of its container are found by their id.
+    /// Brings the group back; its timers do not run yet. The tasks of its container are found by their id.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if they are not there.
+    /// `EINVAL` if they are not there, or the image contradicts itself.
     pub(crate) fn restore(
         self,
+        kernel: &Weak<Kernel>,
         set_of: impl Fn(u32) -> Option<Arc<TaskSet>>,
     ) -> Result<Arc<ThreadGroup>, Errno> {
-        let group = ThreadGroup::new(self.tgid, set_of(self.task_set).ok_or(errno::EINVAL)?);
+        let tasks = set_of(self.task_set).ok_or(errno::EINVAL)?;
+        let mut is_sound = true;
+        let group = Arc::new_cyclic(|this: &Weak<ThreadGroup>| {
+            let timers = GroupTimers::from_image(&self.timers, kernel, self.tgid, this);
+            is_sound = timers.is_some();
+            ThreadGroup::with_timers(self.tgid, tasks, timers.unwrap_or_default())
+        });
         *group.state() = self.state;
         *group.rlimits_mut() = self.rlimits;
         group.restore_end(self.has_ended);
-        Ok(Arc::new(group))
+        if is_sound { Ok(group) } else { Err(errno::EINVAL) }
     }
 }
 
@@ -189,10 +202,12 @@ mod tests {
         group.state().oom_score_adj = -7;
         group.state().exit = Some(ExitStatus::Exited(3));
         group.rlimits_mut().change(Resource::OpenFiles, Rlimit { soft: 5, hard: 6 }, true).unwrap();
-        let image = saved(&ThreadGroupImage::of(&group));
-        let restored = image.clone().restore(|id| (id == 4).then(|| Arc::clone(&tasks))).unwrap();
-        assert!(image.clone().restore(|_| None).is_err(), "no such container");
-        assert_eq!(ThreadGroupImage::of(&restored), image);
+        let image = saved(&ThreadGroupImage::of(&group, CpuTime::default()));
+        let kernel = Weak::new();
+        let set_of = |id| (id == 4).then(|| Arc::clone(&tasks));
+        let restored = image.clone().restore(&kernel, set_of).unwrap();
+        assert!(image.clone().restore(&kernel, |_| None).is_err(), "no such container");
+        assert_eq!(ThreadGroupImage::of(&restored, CpuTime::default()), image);
         assert_eq!((restored.tgid(), restored.rlimit(Resource::OpenFiles)), (12, 5));
         assert_eq!(restored.state().final_status(), ExitStatus::Exited(3));
     }

@@ -84,8 +84,21 @@ impl Task {
         signals: TaskSignals,
         run: TaskRun,
     ) -> Arc<Self> {
+        Self::started_at(kernel.clock.monotonic(), kernel, tid, group, parts, signals, run)
+    }
+
+    /// Makes a task that does not run yet and was made at the time `started`.
+    pub(super) fn started_at(
+        started: Instant,
+        kernel: Arc<Kernel>,
+        tid: Pid,
+        group: Arc<ThreadGroup>,
+        parts: TaskParts,
+        signals: TaskSignals,
+        run: TaskRun,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            started: kernel.clock.monotonic(),
+            started,
             tid: AtomicI32::new(tid),
             kernel,
             group,
@@ -217,6 +230,11 @@ impl Task {
     /// Returns the processor time that it has used.
     pub(crate) fn cpu_time(&self) -> CpuTime {
         self.thread().map(|thread| thread.cpu_time()).unwrap_or_default()
+    }
+
+    /// Returns what its worker keeps, unless one has it.
+    pub(super) fn try_run(&self) -> Option<LockGuard<'_, TaskRun>> {
+        self.run.try_lock()
     }
 
     /// Works on a task that does not run yet, as its worker would.

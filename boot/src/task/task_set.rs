@@ -95,7 +95,6 @@ impl TaskSet {
     }
 
     /// Returns what a checkpoint keeps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> TaskSetImage {
         let limit = self.limit();
         let (pid_namespace, ended_time) = (self.pid_namespace, self.ended_time());
@@ -103,7 +102,6 @@ impl TaskSet {
     }
 
     /// Makes it anew, without tasks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
     pub(crate) fn from_image(image: TaskSetImage) -> Self {
         let set = Self::new(image.id, image.pid_namespace, image.limit);
         set.add_ended_time(image.ended_time);

@@ -81,6 +81,11 @@ impl GroupState {
 impl ThreadGroup {
     /// Makes a group without threads, whose tasks are of the container with `tasks`.
     pub(crate) fn new(tgid: Pid, tasks: Arc<TaskSet>) -> Self {
+        Self::with_timers(tgid, tasks, GroupTimers::default())
+    }
+
+    /// As [`ThreadGroup::new`], with these timers.
+    pub(super) fn with_timers(tgid: Pid, tasks: Arc<TaskSet>, timers: GroupTimers) -> Self {
         Self {
             tgid,
             tasks,
@@ -90,7 +95,7 @@ impl ThreadGroup {
             thread_events: WaitQueue::new(),
             end_events: WaitQueue::new(),
             signal_events: WaitQueue::new(),
-            timers: GroupTimers::default(),
+            timers,
             has_ended: AtomicBool::new(false),
         }
     }

@@ -1,7 +1,9 @@
 //! The clocks of the sandbox.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use cloister_platform::vdso::ClockOffsets;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,15 @@ impl Instant {
 /// The clocks of the sandbox: the host's, moved by offsets that are nonzero only after a restore.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    monotonic_offset_ns: i64,
+    monotonic_offset_ns: AtomicI64,
+    boottime_offset_ns: AtomicI64,
+}
+
+/// The saved form of a [`Clock`]: what it showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClockImage {
+    monotonic_ns: u64,
+    boottime_ns: u64,
 }
 
 impl Clock {
@@ -40,7 +50,27 @@ impl Clock {
 
     /// Returns the time of `CLOCK_MONOTONIC`.
     pub(crate) fn monotonic(&self) -> Instant {
-        Instant(self.host_ns(ClockId::Monotonic).saturating_add_signed(self.monotonic_offset_ns))
+        let offset = self.monotonic_offset_ns.load(Ordering::Relaxed);
+        Instant(self.host_ns(ClockId::Monotonic).saturating_add_signed(offset))
+    }
+
+    /// Returns the saved form.
+    pub(crate) fn to_image(&self) -> ClockImage {
+        let boottime_ns = u64::try_from(self.boottime().as_nanos()).unwrap_or(u64::MAX);
+        ClockImage { monotonic_ns: self.monotonic().as_ns(), boottime_ns }
+    }
+
+    /// Lets the clocks go on from what they showed when they were saved. Returns what that adds to the host's.
+    pub(crate) fn restore(&self, image: ClockImage) -> ClockOffsets {
+        let offset = |shown: u64, id| {
+            let difference = i128::from(shown) - i128::from(self.host_ns(id));
+            i64::try_from(difference).unwrap_or(0)
+        };
+        let monotonic_ns = offset(image.monotonic_ns, ClockId::Monotonic);
+        let boottime_ns = offset(image.boottime_ns, ClockId::Boottime);
+        self.monotonic_offset_ns.store(monotonic_ns, Ordering::Relaxed);
+        self.boottime_offset_ns.store(boottime_ns, Ordering::Relaxed);
+        ClockOffsets { monotonic_ns, boottime_ns }
     }
 
     /// Returns the time since 1970 of `CLOCK_REALTIME`.
@@ -50,7 +80,8 @@ impl Clock {
 
     /// Returns the time since the sandbox's clock started, sleep of the machine included: `CLOCK_BOOTTIME`.
     pub(crate) fn boottime(&self) -> Duration {
-        Duration::from_nanos(self.host_ns(ClockId::Boottime).saturating_add_signed(self.monotonic_offset_ns))
+        let offset = self.boottime_offset_ns.load(Ordering::Relaxed);
+        Duration::from_nanos(self.host_ns(ClockId::Boottime).saturating_add_signed(offset))
     }
 
     fn host_ns(&self, id: ClockId) -> u64 {

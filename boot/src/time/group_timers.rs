@@ -39,7 +39,6 @@ pub(crate) struct GroupTimersImage {
 
 impl GroupTimers {
     /// Returns what a checkpoint keeps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> GroupTimersImage {
         let (next_id, timers) = {
             let posix = self.posix.lock();
@@ -54,7 +53,6 @@ impl GroupTimers {
 
     /// Makes the timers of the process `tgid`, `group`, anew; none runs yet. `None` if the image can't be one: an id is
     /// negative, or two timers have one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is read yet"))]
     pub(crate) fn from_image(
         image: &GroupTimersImage,
         kernel: &Weak<Kernel>,
@@ -76,6 +74,17 @@ impl GroupTimers {
             let _ = intervals.set([make(first, real), make(second, user), make(third, profile)]);
         }
         Some(Self { posix: Lock::new(posix), intervals, cpu_limit: OnceLock::new() })
+    }
+
+    /// Lets timers that were made from an image run.
+    pub(crate) fn start(&self, kernel: &Kernel, tree: &Tree) {
+        let timers: Vec<_> = self.posix.lock().timers.values().cloned().collect();
+        for timer in timers {
+            timer.start(kernel, tree);
+        }
+        for timer in self.intervals.get().into_iter().flatten() {
+            timer.start(kernel, tree);
+        }
     }
 
     /// Makes a POSIX timer of the process `group`, unless it has `limit` of them. `notify` is told its id.

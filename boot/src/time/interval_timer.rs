@@ -100,7 +100,6 @@ impl IntervalTimer {
     }
 
     /// Lets a timer that was made from an image run.
-    #[expect(dead_code, reason = "no checkpoint is read yet")]
     pub(super) fn start(self: &Arc<Self>, kernel: &Kernel, tree: &Tree) {
         let now = self.now(kernel, tree);
         let mut state = self.state.lock();

@@ -24,11 +24,11 @@ mod interval_timer;
 mod posix_timer;
 mod timer_fd;
 
-pub(crate) use clock::{Clock, Instant};
+pub(crate) use clock::{Clock, ClockImage, Instant};
 pub(crate) use clock_id::ClockId;
 pub(crate) use convert::{TICKS_PER_SECOND, duration, duration_of_timeval, ticks, timespec, timeval};
 pub(crate) use countdown::{Countdown, Setting, Start};
-pub(crate) use group_timers::GroupTimers;
+pub(crate) use group_timers::{GroupTimers, GroupTimersImage};
 pub(crate) use interval_timer::IntervalKind;
 pub(crate) use posix_timer::{Notify, PosixTimer};
-pub(crate) use timer_fd::TimerFd;
+pub(crate) use timer_fd::{TimerFd, TimerFdImage};

@@ -54,14 +54,12 @@ impl TimerFd {
     }
 
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no checkpoint is written yet"))]
     pub(crate) fn to_image(&self) -> TimerFdImage {
         let state = self.timer.state.lock();
         TimerFdImage { countdown: state.alarm.countdown, has_expired: state.has_expired }
     }
 
     /// Lets a timer that was made from an image run.
-    #[expect(dead_code, reason = "no checkpoint is read yet")]
     pub(crate) fn start(&self, kernel: &Kernel) {
         let mut state = self.timer.state.lock();
         if !state.has_expired {

@@ -30,6 +30,16 @@ impl Master {
         Self { pty, root }
     }
 
+    /// Returns the terminal.
+    pub(crate) fn pty(&self) -> &Arc<Pty> {
+        &self.pty
+    }
+
+    /// Returns where its devpts is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Opens the slave without its name (`ioctl_tty(2)`, `TIOCGPTPEER`).
     fn open_peer(&self, cx: &SyscallCx<'_>, raw_flags: u64) -> SyscallResult {
         let flags = OpenFlags::from_bits_truncate(u32::try_from(raw_flags).unwrap_or(u32::MAX));

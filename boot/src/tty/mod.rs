@@ -30,9 +30,7 @@ mod termios;
 mod tests;
 
 pub(crate) use master::Master;
-#[cfg(test)]
-use pty::PtyImage;
-pub(crate) use pty::{Pty, device};
+pub(crate) use pty::{Pty, PtyImage, device};
 pub(crate) use requests::End;
 pub(crate) use sessions::{Sessions, SessionsImage};
 pub(crate) use slave::Slave;

@@ -60,6 +60,8 @@ pub(crate) struct PtyImage {
     size: WindowSize,
     is_locked: bool,
     packet: Option<u8>,
+    is_master_open: bool,
+    is_slave_closed: bool,
 }
 
 /// What happened, in packet mode.
@@ -87,6 +89,8 @@ impl Pty {
             size: WindowSize::default(),
             is_locked: true,
             packet: None,
+            is_master_open: true,
+            is_slave_closed: false,
         };
         Self::from_image(image, kernel, directory)
     }
@@ -98,9 +102,9 @@ impl Pty {
             size: image.size,
             is_locked: image.is_locked,
             packet: image.packet,
-            is_master_open: true,
+            is_master_open: image.is_master_open,
             slaves: 0,
-            is_slave_closed: false,
+            is_slave_closed: image.is_slave_closed,
             last_input: kernel.clock.monotonic(),
             timer: None,
         };
@@ -115,11 +119,11 @@ impl Pty {
     }
 
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn to_image(&self) -> PtyImage {
         let state = self.state.lock();
-        let State { size, is_locked, packet, .. } = *state;
-        PtyImage { index: self.index, line: state.line.clone(), size, is_locked, packet }
+        let State { size, is_locked, packet, is_master_open, is_slave_closed, .. } = *state;
+        let (index, line) = (self.index, state.line.clone());
+        PtyImage { index, line, size, is_locked, packet, is_master_open, is_slave_closed }
     }
 
     /// Returns its number.
@@ -294,6 +298,20 @@ impl Pty {
         state.is_slave_closed = false;
         drop(state);
         Ok(Slave::new(Arc::clone(self)))
+    }
+
+    /// Opens a slave that was open when the terminal was saved.
+    pub(crate) fn restore_slave(self: &Arc<Self>) -> Slave {
+        let mut state = self.state.lock();
+        state.slaves += 1;
+        state.is_slave_closed = false;
+        drop(state);
+        Slave::new(Arc::clone(self))
+    }
+
+    /// Returns the devpts that it is in, unless that is gone.
+    pub(crate) fn directory(&self) -> Option<Arc<Directory>> {
+        self.directory.upgrade()
     }
 
     /// Notes that an open slave is closed.

@@ -29,6 +29,11 @@ impl Slave {
         Self { pty }
     }
 
+    /// Returns the terminal.
+    pub(crate) fn pty(&self) -> &Arc<Pty> {
+        &self.pty
+    }
+
     fn terminal(&self) -> Arc<dyn Terminal> {
         Arc::clone(&self.pty) as Arc<_>
     }

@@ -1,9 +1,10 @@
 //! Envelopes, and the enumerations of all requests and responses.
 
 use super::{
-    ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus, Hello, Keep, Pause,
-    Processes, ProcessesReply, ReadFile, ReadFileReply, Resume, SetLimits, Signal, Stacks, StacksReply,
-    StartContainer, State, Statistics, StatisticsReply, Strace, Timeline, TimelineReply, Wait, WaitPid,
+    Checkpoint, CheckpointReply, ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus,
+    Hello, Keep, Pause, PrepareCheckpoint, PrepareCheckpointReply, Processes, ProcessesReply, ReadFile,
+    ReadFileReply, Restore, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer, State,
+    Statistics, StatisticsReply, Strace, Timeline, TimelineReply, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
 use crate::version::Handshake;
@@ -116,6 +117,12 @@ pub enum Request {
     Keep(Keep),
     /// Tells where the time of the start went.
     Timeline(Timeline),
+    /// Tells what is needed to save the sandbox.
+    PrepareCheckpoint(PrepareCheckpoint),
+    /// Saves the sandbox.
+    Checkpoint(Checkpoint),
+    /// Brings a sandbox back.
+    Restore(Restore),
 }
 
 requests! {
@@ -138,6 +145,9 @@ requests! {
     ReadFile -> ReadFileReply,
     Keep -> Done,
     Timeline -> TimelineReply,
+    PrepareCheckpoint -> PrepareCheckpointReply,
+    Checkpoint -> CheckpointReply,
+    Restore -> Done,
 }
 
 /// All responses.
@@ -165,6 +175,10 @@ pub enum Response {
     ReadFileReply(ReadFileReply),
     /// Reply to [`Timeline`].
     TimelineReply(TimelineReply),
+    /// Reply to [`PrepareCheckpoint`].
+    PrepareCheckpointReply(PrepareCheckpointReply),
+    /// Reply to [`Checkpoint`].
+    CheckpointReply(CheckpointReply),
 }
 
 responses! {
@@ -178,6 +192,8 @@ responses! {
     StatisticsReply,
     ReadFileReply,
     TimelineReply,
+    PrepareCheckpointReply,
+    CheckpointReply,
 }
 
 /// The reply of methods that have nothing to tell.

@@ -6,6 +6,7 @@
 //!
 //! Each method is a type of its own with the type of its reply ([`Method`]); [`Client`] ties both together.
 
+mod checkpoint;
 mod client;
 mod container;
 mod debug;
@@ -21,6 +22,9 @@ mod signal;
 mod timeline;
 mod wait;
 
+pub use checkpoint::{
+    Checkpoint, CheckpointReply, FileSum, PrepareCheckpoint, PrepareCheckpointReply, Restore, RestoreMemory,
+};
 pub use client::{Client, ClientError, Event, Ticket};
 pub use container::{ContainerState, CreateContainer, Destroy, StartContainer, State, Status};
 pub use debug::{Stacks, StacksReply, Statistics, StatisticsReply, Strace};

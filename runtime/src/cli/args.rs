@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
 
 use super::{
-    attend, completions, create, debug, delete, do_command, events, exec, features, install, kill, list, man,
-    pause, ps, read, run, spec, start, state, syscalls, update, usage, wait,
+    attend, checkpoint, completions, create, debug, delete, do_command, events, exec, features, install,
+    kill, list, man, pause, ps, read, restore, run, spec, start, state, syscalls, update, usage, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -135,6 +135,8 @@ pub(crate) enum Command {
     Exec(exec::Exec),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Checkpoint(checkpoint::Checkpoint),
+    Restore(restore::Restore),
     Update(update::Update),
     Events(events::Events),
     Usage(usage::Usage),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use cloister_proto::container::Overlay;
 use cloister_runtime::container::{CreateOptions, Created, create};
+use cloister_runtime::sandbox::Saved;
 use cloister_runtime::state::ContainerId;
 
 use super::preserve::MAX_PRESERVED;
@@ -53,6 +54,27 @@ impl BundleArgs {
         id: &ContainerId,
         foreground: bool,
     ) -> anyhow::Result<Created> {
+        self.create_from(context, id, foreground, None)
+    }
+
+    /// Brings a container back that was saved, as [`BundleArgs::create`] creates one. It is paused.
+    pub(super) fn restore(
+        &self,
+        context: &Context,
+        id: &ContainerId,
+        foreground: bool,
+        saved: Saved<'_>,
+    ) -> anyhow::Result<Created> {
+        self.create_from(context, id, foreground, Some(saved))
+    }
+
+    fn create_from(
+        &self,
+        context: &Context,
+        id: &ContainerId,
+        foreground: bool,
+        saved: Option<Saved<'_>>,
+    ) -> anyhow::Result<Created> {
         let options = CreateOptions {
             bundle: &self.bundle,
             overlay: context.overlay(Overlay::None),
@@ -64,6 +86,7 @@ impl BundleArgs {
             sandbox: context.sandbox(),
             log: context.log_file(),
             deputy: if foreground { None } else { Some(attend::command(context, id)?) },
+            saved,
         };
         Ok(create(&context.store()?, id, &options)?)
     }

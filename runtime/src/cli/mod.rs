@@ -2,6 +2,7 @@
 
 mod args;
 mod attend;
+mod checkpoint;
 mod completions;
 mod context;
 mod create;
@@ -22,6 +23,7 @@ mod preserve;
 mod ps;
 mod ps_columns;
 mod read;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -55,6 +57,8 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Exec(command) => command.run(context),
         Command::Pause(command) => command.pause(context),
         Command::Resume(command) => command.resume(context),
+        Command::Checkpoint(command) => command.run(context),
+        Command::Restore(command) => command.run(context),
         Command::Update(command) => command.run(context),
         Command::Events(command) => command.run(context),
         Command::Usage(command) => command.run(context),

@@ -19,7 +19,8 @@ use crate::bundle::{Bundle, Prepared, Role, prepare};
 use crate::cgroup::{Group, Hierarchies, Membership, Policy, has_limits};
 use crate::hooks::{self, Point};
 use crate::launch::HostLimits;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Sandbox, Saved};
+use crate::snapshot::SnapshotError;
 use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, Status, Store};
 use crate::timeline::Timeline;
 
@@ -46,6 +47,8 @@ pub struct CreateOptions<'a> {
     pub log: Option<&'a File>,
     /// What stands for a container that joins a sandbox; this process if there is none.
     pub deputy: Option<DeputyCommand>,
+    /// What it is brought back from, if it was saved; it is paused then.
+    pub saved: Option<Saved<'a>>,
 }
 
 /// A container that was created. Dropping it kills and removes it.
@@ -163,6 +166,9 @@ pub fn create(
     timeline.mark("create: bundle, folder and control group are ready");
     let sandbox_options =
         sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
+    if joined.is_some() && options.saved.is_some() {
+        return Err(SnapshotError::Pod.into());
+    }
     if let Some(joined) = &joined {
         folder.entry().join(&joined.pod.root)?;
         // Remains of a creation that was killed: the folder was taken over, and nobody else has the id.
@@ -172,9 +178,12 @@ pub fn create(
         (Some(_), Some(command)) => Some(command.start(folder.entry(), console.as_ref().map(AsFd::as_fd))?),
         _ => None,
     };
-    let sandbox = match &joined {
-        None => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
-        Some(_) => Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?,
+    let sandbox = match (&joined, options.saved) {
+        (None, Some(saved)) => {
+            Sandbox::restore(folder.entry(), prepared, &files, options.log, &sandbox_options, saved)?
+        }
+        (None, None) => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
+        (Some(_), _) => Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?,
     };
     if let Some(deputy) = &mut deputy {
         deputy.bind(folder.entry())?;

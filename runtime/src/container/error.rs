@@ -10,6 +10,7 @@ use crate::cgroup::CgroupError;
 use crate::foreground::ForegroundError;
 use crate::hooks::HookError;
 use crate::sandbox::SandboxError;
+use crate::snapshot::SnapshotError;
 use crate::state::{ContainerId, StateError};
 
 /// Something could not be done with a container.
@@ -18,6 +19,9 @@ pub enum ContainerError {
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A snapshot cannot be written or used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The state on disk cannot be used, or does not allow it.
     #[error(transparent)]
     State(#[from] StateError),

@@ -1,5 +1,6 @@
 //! The life of a container, a file for each verb.
 
+mod checkpoint;
 mod connect;
 mod console;
 mod create;
@@ -12,6 +13,7 @@ mod status;
 mod update;
 mod usage;
 
+pub use checkpoint::{AfterCheckpoint, checkpoint};
 pub use connect::{REPLY_TIMEOUT, connect};
 pub use console::Console;
 pub use create::{CreateOptions, Created, create, write_pid_file};

@@ -227,6 +227,18 @@ impl AddressSpace for Space {
         copied.unwrap_or_else(|| sys::read_memory(self.helper, address, into))
     }
 
+    fn read_original(&self, address: u64, into: &mut [u8]) -> usize {
+        let length = self.read(address, into);
+        if let Some(read) = into.get_mut(..length) {
+            self.call_sites().undo(address, read);
+        }
+        length
+    }
+
+    fn host_process(&self) -> i32 {
+        self.helper.as_raw_nonzero().get()
+    }
+
     fn write(&self, address: u64, from: &[u8]) -> usize {
         let length = within_guest(address, from.len());
         let Some(from) = from.get(..length) else { return 0 };

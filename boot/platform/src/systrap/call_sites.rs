@@ -320,6 +320,30 @@ impl CallSites {
         })
     }
 
+    /// Puts the program's instructions where the jumps of patched sites are in `bytes`, which were read at `address`: whole
+    /// pages, since a site may be on two.
+    pub(crate) fn undo(&self, address: u64, bytes: &mut [u8]) {
+        for (call, entry) in self.patched.sites.keys().filter_map(|after| self.site(*after)) {
+            let at = |index: u64| {
+                let offset = (call.start + index).checked_sub(address)?;
+                usize::try_from(offset).ok().filter(|offset| *offset < bytes.len())
+            };
+            let places: Vec<_> = (0..SITE_BYTES).map(at).collect();
+            let is_jump = |(place, byte): (&Option<usize>, u8)| {
+                place.is_none_or(|place| bytes.get(place) == Some(&byte))
+            };
+            // The program may have replaced its text since.
+            if !places.iter().zip(jump(entry)).all(is_jump) {
+                continue;
+            }
+            for (place, byte) in places.into_iter().zip(call.site()) {
+                if let Some(to) = place.and_then(|place| bytes.get_mut(place)) {
+                    *to = byte;
+                }
+            }
+        }
+    }
+
     /// Returns the patched site whose calls go on at `after`, and its entry.
     fn site(&self, after: u64) -> Option<(Call, u64)> {
         let index = *self.patched.sites.get(&after)?;

@@ -25,7 +25,6 @@ struct InterestImage {
 
 impl Epoll {
     /// Returns the saved form; `id_of` tells the ids that descriptions have in the snapshot.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn to_image(&self, mut id_of: impl FnMut(&Arc<OpenFile>) -> u64) -> EpollImage {
         let watched: Vec<_> = {
             let interests = self.inner.interests.lock();
@@ -45,7 +44,6 @@ impl Epoll {
     /// # Errors
     ///
     /// `EINVAL` if a description is not there, and those of [`Epoll::add`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn restore(
         &self,
         nesting: &Nesting,

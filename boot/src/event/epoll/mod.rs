@@ -33,6 +33,7 @@ mod ready_list;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use image::EpollImage;
 pub(crate) use instance::{Epoll, Report};
 #[cfg(test)]
 use interest::EpollFlags;

@@ -11,11 +11,11 @@
 //!
 //! [`image::InotifyImage`] holds what was not read yet, and the watches with the names that they were made by.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod instance;
 mod queue;
 mod watch;
 
+pub(crate) use image::InotifyImage;
 pub(crate) use instance::Inotify;
 pub(crate) use queue::WatchMask;

@@ -42,6 +42,11 @@ impl AnonFileSystem {
         self.kind
     }
 
+    /// Has no new inode get the number of one that was brought back.
+    pub(super) fn reserve_inode_number(&self, number: u64) {
+        self.last_inode.fetch_max(number, Ordering::Relaxed);
+    }
+
     /// Returns the number of a new inode.
     pub(crate) fn new_inode_number(&self) -> u64 {
         self.last_inode.fetch_add(1, Ordering::Relaxed) + 1

@@ -48,6 +48,13 @@ impl AnonInode {
         Self { file_system, kind, attributes: Lock::new(attributes), anchors: Anchors::default() }
     }
 
+    /// Makes an inode as it was saved.
+    pub(super) fn with_attributes(file_system: Arc<AnonFileSystem>, attributes: Attributes) -> Self {
+        file_system.reserve_inode_number(attributes.inode);
+        let kind = attributes.kind;
+        Self { file_system, kind, attributes: Lock::new(attributes), anchors: Anchors::default() }
+    }
+
     /// Returns its number.
     pub(crate) fn number(&self) -> u64 {
         self.attributes.lock().inode

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{AnonFileSystem, AnonInode, AnonKind};
 use crate::context::SyscallCx;
-use crate::error::{Fail, Outcome, SyscallResult};
+use crate::error::{Errno, Fail, Outcome, SyscallResult};
 use crate::fs::pipe::{Access, Pipe, PipeEnd};
-use crate::fs::{Dentry, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
+use crate::fs::{Attributes, Dentry, FileKind, FileOps, Inode, Mount, OpenFile, OpenFlags, Path};
+use crate::prelude::errno;
 use crate::syscall::Address;
 
 /// The file systems of files without a name: a field of the kernel.
@@ -23,6 +24,28 @@ impl AnonFiles {
         let path =
             self.objects.path(Arc::clone(&self.objects.inode) as Arc<_>, &format!("anon_inode:{name}"));
         Arc::new(OpenFile::new(path, ops, flags))
+    }
+
+    /// Makes the inode of a saved file without a name, and returns it with its mount.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no file here is of its kind.
+    pub(crate) fn restore_inode(
+        &self,
+        attributes: Attributes,
+    ) -> Result<(Arc<Mount>, Arc<dyn Inode>), Errno> {
+        let place = match attributes.kind {
+            FileKind::Fifo => &self.pipes,
+            FileKind::Socket => &self.sockets,
+            // All objects have one inode.
+            FileKind::Anonymous => {
+                return Ok((Arc::clone(&self.objects.mount), Arc::clone(&self.objects.inode) as _));
+            }
+            _ => return Err(errno::EINVAL),
+        };
+        let inode = AnonInode::with_attributes(Arc::clone(&place.file_system), attributes);
+        Ok((Arc::clone(&place.mount), Arc::new(inode)))
     }
 }
 

@@ -43,23 +43,18 @@ impl Text for GroupText {
     }
 }
 
-/// Makes the file system for the container of `task`, on the device `device`. Returns the root of its tree.
+/// Makes the file system for the container with `tasks`, on the device `device`. Returns the root of its tree.
 pub(crate) fn new_tree(
-    task: &Task,
+    kernel: &Arc<Kernel>,
+    tasks: Arc<TaskSet>,
     device: (u32, u32),
     limits: Limits,
     memory: Arc<MemoryUsage>,
 ) -> Arc<Dentry> {
-    let kernel = task.kernel();
     let created = Timestamp::from(kernel.clock.realtime());
     let magic = u64::from(uapi::CGROUP2_SUPER_MAGIC);
     let file_system = Arc::new(KernFs::new("cgroup2", magic, device, NameCache::Keep, created));
-    let group = Arc::new(Group {
-        kernel: Arc::clone(kernel),
-        tasks: Arc::clone(task.group().tasks()),
-        limits,
-        memory,
-    });
+    let group = Arc::new(Group { kernel: Arc::clone(kernel), tasks, limits, memory });
     let mut root = StaticDirectory::default();
     for (inode, (name, make)) in (2..).zip(FILES) {
         let text = GroupText { group: Arc::clone(&group), make: *make };

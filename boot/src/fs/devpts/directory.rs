@@ -39,7 +39,12 @@ pub(crate) struct Directory {
 impl Directory {
     /// Makes an instance without terminals, and returns its root.
     pub(crate) fn new_root(options: DevptsOptions) -> Arc<Self> {
-        let file_system = Arc::new(Devpts { device: new_device_number(), options });
+        Self::with_device(options, new_device_number())
+    }
+
+    /// As [`Directory::new_root`], with this device number.
+    pub(super) fn with_device(options: DevptsOptions, device: (u32, u32)) -> Arc<Self> {
+        let file_system = Arc::new(Devpts { device, options });
         let now = Timestamp::now();
         let attributes = Attributes {
             inode: ROOT_INODE,
@@ -94,6 +99,39 @@ impl Directory {
         let device = Device::Terminal(Arc::downgrade(&as_terminal));
         names.insert(index, Node::new(&self.file_system, inode, tty::device(index), device, rights));
         Ok((terminal, index))
+    }
+
+    /// Returns the terminals that have names, with their numbers and attributes.
+    pub(super) fn terminals(&self) -> Vec<(u32, Arc<dyn Terminal>, Attributes)> {
+        let names = self.names.lock().clone();
+        let terminal =
+            |(index, node): (u32, Arc<Node>)| Some((index, node.terminal()?, node.attributes().ok()?));
+        names.into_iter().filter_map(terminal).collect()
+    }
+
+    /// Returns the file system.
+    pub(super) fn devpts(&self) -> &Arc<Devpts> {
+        &self.file_system
+    }
+
+    /// Gives a terminal the name that it had.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if another one has it.
+    pub(crate) fn restore(
+        &self,
+        index: u32,
+        terminal: &Arc<dyn Terminal>,
+        attributes: Attributes,
+    ) -> Result<(), Errno> {
+        let Attributes { uid, gid, permissions, .. } = attributes;
+        let rights = Rights { uid, gid, permissions };
+        let device = Device::Terminal(Arc::downgrade(terminal));
+        let inode = FIRST_INODE + u64::from(index);
+        let node = Node::new(&self.file_system, inode, tty::device(index), device, rights);
+        let before = self.names.lock().insert(index, node);
+        if before.is_some() { Err(errno::EINVAL) } else { Ok(()) }
     }
 
     /// Removes the name of a terminal.

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Errno;
 use crate::fs::{FileSystem, FileSystemStatistics, NameCache};
 use crate::prelude::{errno, uapi};
 
 /// What a devpts is mounted with (`mount(8)`, "Mount options for devpts").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DevptsOptions {
     /// The owner of new terminals, if not who makes them.
     pub(crate) uid: Option<u32>,

@@ -11,15 +11,18 @@
 //!
 //! # Snapshot
 //!
-//! Names are rebuilt from the terminals that masters have open ([`PtyImage`](crate::tty::PtyImage)).
+//! [`DevptsImage`] holds the options and the names; the terminals are saved by themselves
+//! ([`PtyImage`](crate::tty::PtyImage)).
 
 mod adopt;
 mod directory;
 mod file_system;
+mod image;
 mod node;
 mod ptmx;
 
 pub(crate) use adopt::{adopt_terminals, has_named};
 pub(crate) use directory::Directory;
 pub(crate) use file_system::{Devpts, DevptsOptions};
+pub(crate) use image::DevptsImage;
 pub(crate) use ptmx::open as open_ptmx;

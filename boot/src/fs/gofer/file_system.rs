@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use cloister_9p::client::{Fid, Found};
 use cloister_9p::{Attr, Client, ClientError};
@@ -32,6 +32,8 @@ pub(crate) enum Trust {
 /// A tree of host files behind a gofer.
 #[derive(Debug)]
 pub(crate) struct GoferFs {
+    /// Which of the container's connections it has: what it is known by to who brings it back.
+    connection_index: OnceLock<u32>,
     trust: Trust,
     device: (u32, u32),
     connection: Lock<Connection, { class::GOFER }>,
@@ -103,6 +105,7 @@ impl GoferFs {
         let root_fid = client.attach(b"", 0)?;
         let root_attr = client.getattr(root_fid)?;
         Ok(Arc::new(Self {
+            connection_index: OnceLock::new(),
             trust,
             device,
             connection: Lock::new(Connection { client, processor: None, elsewhere: 0 }),
@@ -113,6 +116,17 @@ impl GoferFs {
             root_fid,
             root_attr,
         }))
+    }
+
+    /// Notes which of the container's connections it has.
+    pub(crate) fn set_connection_index(&self, index: u32) {
+        // It has one for good.
+        let _ = self.connection_index.set(index);
+    }
+
+    /// Returns which of the container's connections it has.
+    pub(crate) fn connection_index(&self) -> Option<u32> {
+        self.connection_index.get().copied()
     }
 
     /// Returns the root of the tree: a directory or, for a mount of a single file, a file.

@@ -105,6 +105,16 @@ impl GoferFsImage {
         })
     }
 
+    /// Finds the inode again that has this id, below `root`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is none, and as [`GoferInodeImage::restore`].
+    pub(crate) fn find(&self, id: u64, root: &Arc<GoferInode>) -> Result<Arc<GoferInode>, Errno> {
+        let image = self.inodes.iter().find(|(own, _)| *own == id).map(|(_, image)| image);
+        image.ok_or(errno::EINVAL)?.restore(root)
+    }
+
     /// Attaches to the gofer at the other end of `socket`, which serves the same tree.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The inodes of host files.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cloister_9p::Attr;
 use cloister_9p::client::{Fid, Found};
@@ -27,6 +27,8 @@ pub(crate) struct GoferInode {
     /// Held over a write to the end of the file.
     pub(super) appends: Lock<(), { class::INODE }>,
     pub(super) anchors: Anchors,
+    /// Where it was found first, for who has to find it in another sandbox: the root has no such place.
+    origin: OnceLock<Place>,
 }
 
 /// How many fids an inode has at most: a file with more names than these may, once names were removed, not be opened again
@@ -85,8 +87,11 @@ impl GoferInode {
     /// Makes the inode of a file that a listing told of.
     pub(super) fn of_told(file_system: Arc<GoferFs>, told: Told, place: Place) -> Self {
         let Told { attr, target } = told;
+        let origin = place.clone();
         let state = State { place: Some(place), target, ..State::new(attr, SmallVec::new()) };
-        Self::with_state(file_system, state)
+        let inode = Self::with_state(file_system, state);
+        inode.note_origin(origin.directory, &origin.name);
+        inode
     }
 
     fn with_state(file_system: Arc<GoferFs>, mut state: State) -> Self {
@@ -100,7 +105,30 @@ impl GoferInode {
             state: Lock::new(state),
             appends: Lock::default(),
             anchors: Anchors::default(),
+            origin: OnceLock::new(),
         }
+    }
+
+    /// Notes that it was found in `directory` by `name`.
+    pub(super) fn note_origin(&self, directory: Arc<Self>, name: &[u8]) {
+        self.origin.get_or_init(|| Place { directory, name: name.into() });
+    }
+
+    /// Returns the names by which it was found first, below the root of its tree.
+    pub(crate) fn origin_names(&self) -> Vec<Box<[u8]>> {
+        let mut names = Vec::new();
+        let mut origin = self.origin.get().cloned();
+        while let Some(Place { directory, name }) = origin {
+            names.push(name);
+            origin = directory.origin.get().cloned();
+        }
+        names.reverse();
+        names
+    }
+
+    /// Returns its file system.
+    pub(crate) fn tree(&self) -> &Arc<GoferFs> {
+        &self.file_system
     }
 
     /// Notes that the file was found once more. Returns a fid that is not needed.
@@ -312,5 +340,10 @@ impl Drop for GoferInode {
         self.close_reader();
         let fids = std::mem::take(&mut self.state.get_mut().fids);
         self.file_system.release(self.id, fids);
+        // A loop in place of the recursion: the guest decides how deep its directories are.
+        let mut origin = self.origin.take();
+        while let Some(mut inode) = origin.and_then(|place| Arc::into_inner(place.directory)) {
+            origin = inode.origin.take();
+        }
     }
 }

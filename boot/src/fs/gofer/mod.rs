@@ -25,7 +25,6 @@ mod directory;
 mod file;
 mod file_system;
 mod handles;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod inode;
 mod listing;
@@ -35,4 +34,5 @@ mod ops;
 mod tests;
 
 pub(crate) use file_system::{GoferFs, Trust};
+pub(crate) use image::{GoferFsImage, InUse};
 pub(crate) use inode::GoferInode;

@@ -223,6 +223,9 @@ impl GoferInode {
         })?;
         let found = walk.found.pop().ok_or_else(|| walk_errno(walk.error))?;
         let inode = self.file_system.inode(found);
+        if let Some(own) = self.file_system.known(self.id) {
+            inode.note_origin(own, name);
+        }
         if let Some(target) = walk.target {
             inode.set_target(target);
         }

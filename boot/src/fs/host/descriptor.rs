@@ -29,6 +29,8 @@ const MAX_BLIND_WRITE: usize = 256;
 #[derive(Debug)]
 pub(crate) struct HostDescriptor {
     fd: OwnedFd,
+    /// The number by which the container was given it; `None`: it was put in later.
+    given_as: Option<u32>,
     queue: WaitQueue,
     watch: OnceLock<Watch>,
     /// The terminal that it is, which is told of a hang-up.
@@ -43,9 +45,14 @@ impl HostDescriptor {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub(crate) fn new(fd: OwnedFd, reactor: &Arc<Reactor>) -> Result<Arc<Self>, Errno> {
+    pub(crate) fn new(
+        fd: OwnedFd,
+        given_as: Option<u32>,
+        reactor: &Arc<Reactor>,
+    ) -> Result<Arc<Self>, Errno> {
         let this = Arc::new(Self {
             fd,
+            given_as,
             queue: WaitQueue::new(),
             watch: OnceLock::new(),
             terminal: OnceLock::new(),
@@ -71,6 +78,11 @@ impl HostDescriptor {
     /// Returns the descriptor.
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.fd
+    }
+
+    /// Returns the number by which the container was given it.
+    pub(crate) fn given_as(&self) -> Option<u32> {
+        self.given_as
     }
 
     /// Returns the queue that is woken when something changes; `None` if it is always ready.

@@ -14,15 +14,21 @@ use crate::prelude::errno;
 const MAX_TRANSFER: usize = 256 << 10;
 
 /// A regular file (or a block device, or a directory) of the host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HostFile {
     fd: Arc<OwnedFd>,
+    given_as: Option<u32>,
 }
 
 impl HostFile {
     /// Makes a guest file of it.
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd: Arc::new(fd) }
+    pub(crate) fn new(fd: OwnedFd, given_as: Option<u32>) -> Self {
+        Self { fd: Arc::new(fd), given_as }
+    }
+
+    /// Returns the number by which the container was given it.
+    pub(crate) fn given_as(&self) -> Option<u32> {
+        self.given_as
     }
 }
 

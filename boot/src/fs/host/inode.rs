@@ -45,17 +45,28 @@ impl FileSystem for HostFileSystem {
 /// The inode of a host descriptor: its attributes are the host's, its owner is the guest's root, since the users of the
 /// host mean nothing in the sandbox.
 #[derive(Debug)]
-pub(super) struct HostInode {
+pub(crate) struct HostInode {
     file_system: Arc<HostFileSystem>,
     /// A duplicate, to ask for attributes.
     fd: OwnedFd,
     kind: FileKind,
+    given_as: Option<u32>,
     anchors: Anchors,
 }
 
 impl HostInode {
-    pub(super) fn new(file_system: Arc<HostFileSystem>, fd: OwnedFd, kind: FileKind) -> Self {
-        Self { file_system, fd, kind, anchors: Anchors::default() }
+    pub(super) fn new(
+        file_system: Arc<HostFileSystem>,
+        fd: OwnedFd,
+        kind: FileKind,
+        given_as: Option<u32>,
+    ) -> Self {
+        Self { file_system, fd, kind, given_as, anchors: Anchors::default() }
+    }
+
+    /// Returns the number by which the container was given it.
+    pub(crate) fn given_as(&self) -> Option<u32> {
+        self.given_as
     }
 }
 

@@ -21,6 +21,7 @@ mod tests;
 
 pub(crate) use descriptor::HostDescriptor;
 pub(crate) use file::HostFile;
+pub(crate) use inode::HostInode;
 pub(crate) use open::{HostFiles, open_stdio};
 pub(crate) use stream::HostStream;
 pub(crate) use terminal::Terminal;

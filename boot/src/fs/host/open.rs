@@ -30,7 +30,8 @@ impl Default for HostFiles {
     }
 }
 
-/// Makes a guest file of the host descriptor `fd`, with the access that it was opened with and the status flags `flags`.
+/// Makes a guest file of the host descriptor `fd`, with the access that it was opened with and the status flags `flags`. `given_as`
+/// is the number by which the container was given it, unless it is put in later.
 ///
 /// # Errors
 ///
@@ -38,6 +39,7 @@ impl Default for HostFiles {
 pub(crate) fn open_stdio(
     kernel: &Arc<Kernel>,
     fd: OwnedFd,
+    given_as: Option<u32>,
     flags: OpenFlags,
 ) -> Result<Arc<OpenFile>, Errno> {
     let host_flags = rustix::fs::fcntl_getfl(&fd).map_err(to_errno)?;
@@ -54,15 +56,17 @@ pub(crate) fn open_stdio(
         _ => format!("host:[{}]", stat.st_ino),
     };
     let ops: Box<dyn FileOps> = match kind {
-        FileKind::Regular | FileKind::BlockDevice | FileKind::Directory => Box::new(HostFile::new(fd)),
+        FileKind::Regular | FileKind::BlockDevice | FileKind::Directory => {
+            Box::new(HostFile::new(fd, given_as))
+        }
         _ => {
-            let descriptor = HostDescriptor::new(fd, &kernel.reactor)?;
+            let descriptor = HostDescriptor::new(fd, given_as, &kernel.reactor)?;
             let terminal = is_terminal.then(|| kernel.host_files.terminal(kernel, stat.st_rdev, &descriptor));
             Box::new(HostStream::new(descriptor, terminal))
         }
     };
     let files = &kernel.host_files;
-    let inode = Arc::new(HostInode::new(Arc::clone(&files.file_system), inode_fd, kind));
+    let inode = Arc::new(HostInode::new(Arc::clone(&files.file_system), inode_fd, kind, given_as));
     let dentry = Dentry::new_unnamed(inode, label.as_bytes());
     let mount = Mount::new_internal(Arc::clone(&dentry), Arc::default());
     let access = host_flags & (OFlags::ACCMODE | OFlags::APPEND);

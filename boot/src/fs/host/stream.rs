@@ -30,6 +30,11 @@ impl HostStream {
         Self { descriptor, terminal }
     }
 
+    /// Returns the number by which the container was given it.
+    pub(crate) fn given_as(&self) -> Option<u32> {
+        self.descriptor.given_as()
+    }
+
     /// Returns the terminal that it is.
     pub(crate) fn terminal(&self) -> Option<&Arc<Terminal>> {
         self.terminal.as_ref()

@@ -69,6 +69,11 @@ impl Terminal {
         }
     }
 
+    /// Returns the number by which the container was given it.
+    pub(crate) fn given_as(&self) -> Option<u32> {
+        self.descriptor.given_as()
+    }
+
     /// Returns its number in devpts, if it has a name there.
     pub(crate) fn index(&self) -> Option<u32> {
         self.index.get().copied()

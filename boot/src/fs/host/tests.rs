@@ -32,7 +32,7 @@ fn reactor() -> Arc<Reactor> {
 #[test]
 fn reads_never_wait_and_the_reactor_wakes() {
     let (reactor, (reader, writer)) = (reactor(), host_pipe());
-    let reader = HostDescriptor::new(reader, &reactor).expect("a pipe can be watched");
+    let reader = HostDescriptor::new(reader, None, &reactor).expect("a pipe can be watched");
     let waiter = Arc::new(Waiter::default());
     let queue = reader.queue().expect("a pipe is not always ready");
     let _registration = queue.register(Events::READABLE, Arc::clone(&waiter) as Arc<_>);
@@ -53,7 +53,7 @@ fn reads_never_wait_and_the_reactor_wakes() {
 #[test]
 fn writes_never_wait() {
     let (reactor, (reader, writer)) = (reactor(), host_pipe());
-    let writer = HostDescriptor::new(writer, &reactor).expect("a pipe can be watched");
+    let writer = HostDescriptor::new(writer, None, &reactor).expect("a pipe can be watched");
     let mut total = 0;
     while let Ok(written) = writer.write(&[0; 5000]) {
         total += written;
@@ -68,7 +68,7 @@ fn writes_never_wait() {
 #[test]
 fn the_null_device_is_always_ready() {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("it is there");
-    let null = HostDescriptor::new(null.into(), &reactor()).expect("it needs no watch");
+    let null = HostDescriptor::new(null.into(), None, &reactor()).expect("it needs no watch");
     assert!(null.queue().is_none());
     assert_eq!((null.read(&mut [0; 4]), null.write(b"gone")), (Ok(0), Ok(4)));
 }
@@ -78,7 +78,7 @@ fn a_regular_file_keeps_the_position_of_its_description() {
     let fd = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).expect("the host has memory");
     let other = fd.try_clone().expect("the host has descriptors");
     assert_eq!(rustix::io::write(&other, b"hello"), Ok(5));
-    let file = HostFile::new(fd);
+    let file = HostFile::new(fd, None);
     assert_eq!((file.outer_position(), file.size()), (Some(5), Some(5)));
     file.set_outer_position(1);
     let mut bytes = [0; 8];

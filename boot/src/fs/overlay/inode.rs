@@ -96,6 +96,11 @@ impl OverlayInode {
         (Arc::clone(inode) as Arc<dyn Any + Send + Sync>).downcast().map_err(|_| errno::EXDEV)
     }
 
+    /// Returns whether attributes and contents are those of the lower layer.
+    pub(crate) fn is_as_below(&self) -> bool {
+        self.state.lock().upper.is_none()
+    }
+
     /// Returns the inode that attributes and contents are in now.
     fn current(&self) -> Result<Arc<dyn Inode>, Errno> {
         let state = self.state.lock();

@@ -23,7 +23,6 @@
 
 mod copy_up;
 mod file_system;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod inode;
 mod names;
@@ -32,4 +31,5 @@ mod open_directory;
 mod tests;
 
 pub(crate) use file_system::OverlayFs;
+pub(crate) use image::OverlayImage;
 pub(crate) use inode::OverlayInode;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloister_abi::ioctl;
 use serde::{Deserialize, Serialize};
 
-use super::Pipe;
+use super::{Pipe, PipeEndImage};
 use crate::context::SyscallCx;
 use crate::error::{Errno, SyscallResult, fail};
 use crate::event::{Events, WaitQueue};
@@ -52,10 +52,21 @@ pub(crate) struct PipeEnd {
 }
 
 impl PipeEnd {
-    /// Opens an end of a pipe that has no name, or of one as it was saved.
+    /// Opens an end of a pipe that has no name.
     pub(crate) fn new(pipe: Arc<Pipe>, access: Access) -> Self {
         pipe.add_end(access);
         Self { pipe, access, writers_before: 0 }
+    }
+
+    /// Opens an end of `pipe`, which was saved with it.
+    pub(crate) fn from_image(pipe: Arc<Pipe>, image: PipeEndImage) -> Self {
+        pipe.restore_end(image.access);
+        Self { pipe, access: image.access, writers_before: image.writers_before }
+    }
+
+    /// Returns its saved form, without the pipe.
+    pub(crate) fn to_image(&self) -> PipeEndImage {
+        PipeEndImage { access: self.access, writers_before: self.writers_before }
     }
 
     /// Opens an end of a FIFO, which is hung up only once somebody has written to it since.

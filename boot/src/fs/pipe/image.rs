@@ -2,7 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Access;
 use super::buffer::Segment;
+
+/// The saved form of an end of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PipeEndImage {
+    pub(super) access: Access,
+    pub(super) writers_before: u64,
+}
 
 /// The saved form of a pipe, without its ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +23,6 @@ pub(crate) struct PipeImage {
     pub(super) segments: Vec<Segment>,
     /// The capacity in bytes.
     pub(super) capacity: usize,
+    /// How many ends that can read, and that can write, there ever were.
+    pub(super) ends_ever: (u64, u64),
 }

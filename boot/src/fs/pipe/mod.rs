@@ -25,5 +25,5 @@ mod tests;
 
 pub(crate) use end::{Access, PipeEnd};
 pub(crate) use fifo::{OpeningImage, open_fifo};
-pub(crate) use image::PipeImage;
+pub(crate) use image::{PipeEndImage, PipeImage};
 pub(crate) use pipe::{PIPE_BUF, Pipe};

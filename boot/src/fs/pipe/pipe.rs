@@ -67,18 +67,27 @@ impl Pipe {
     }
 
     /// Makes a pipe without ends as it was saved.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn from_image(image: PipeImage) -> Self {
         let buffer = Buffer::from_parts(image.bytes, image.segments, image.capacity);
-        Self { is_anonymous: image.is_anonymous, ..Self::with_buffer(buffer) }
+        let pipe = Self { is_anonymous: image.is_anonymous, ..Self::with_buffer(buffer) };
+        {
+            let mut state = pipe.state.lock();
+            (state.readers_ever, state.writers_ever) = image.ends_ever;
+        }
+        pipe
     }
 
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the command that saves images is not there yet"))]
     pub(crate) fn to_image(&self) -> PipeImage {
         let state = self.state.lock();
         let (bytes, segments) = state.buffer.to_parts();
-        PipeImage { is_anonymous: self.is_anonymous, bytes, segments, capacity: state.buffer.capacity() }
+        PipeImage {
+            is_anonymous: self.is_anonymous,
+            bytes,
+            segments,
+            capacity: state.buffer.capacity(),
+            ends_ever: (state.readers_ever, state.writers_ever),
+        }
     }
 
     /// Returns whether it is not that of a FIFO.
@@ -268,6 +277,13 @@ impl Pipe {
         // For those who open the other end.
         self.queue.wake(Events::READABLE | Events::WRITABLE);
         ever
+    }
+
+    /// Counts an end that was open when the pipe was saved.
+    pub(super) fn restore_end(&self, access: Access) {
+        let mut state = self.state.lock();
+        state.readers += usize::from(access.reads());
+        state.writers += usize::from(access.writes());
     }
 
     /// Discounts an end that is closed.

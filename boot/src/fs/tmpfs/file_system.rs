@@ -93,13 +93,13 @@ pub(crate) struct Tmpfs {
 impl Tmpfs {
     /// Makes a file system without a root.
     pub(crate) fn new(options: TmpfsOptions) -> Arc<Self> {
-        Self::with_next_inode(options, 1)
+        Self::with_next_inode(new_device_number(), options, 1)
     }
 
-    /// Makes a file system without a root whose next inode has the number `next_inode`.
-    pub(super) fn with_next_inode(options: TmpfsOptions, next_inode: u64) -> Arc<Self> {
+    /// Makes a file system without a root whose device and whose next inode have these numbers.
+    pub(super) fn with_next_inode(device: (u32, u32), options: TmpfsOptions, next_inode: u64) -> Arc<Self> {
         Arc::new(Self {
-            device: new_device_number(),
+            device,
             options,
             next_inode: AtomicU64::new(next_inode),
             inodes: AtomicU64::new(0),

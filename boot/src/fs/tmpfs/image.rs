@@ -14,12 +14,13 @@ use super::{Tmpfs, TmpfsOptions};
 use cloister_sync::Lock;
 
 use crate::error::Errno;
-use crate::fs::{Anchors, Attributes, FileKind};
+use crate::fs::{Anchors, Attributes, FileKind, FileSystem, reserve_device_number};
 use crate::prelude::errno;
 
 /// The saved form of a tmpfs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TmpfsImage {
+    device: (u32, u32),
     options: TmpfsOptions,
     next_inode: u64,
     /// The upper layer of an overlay has none: it holds inodes without names.
@@ -89,6 +90,7 @@ impl TmpfsImage {
             rest.extend(children);
         }
         Ok(Self {
+            device: file_system.device(),
             options: file_system.options(),
             next_inode: file_system.next_inode(),
             root,
@@ -102,7 +104,8 @@ impl TmpfsImage {
     ///
     /// `EINVAL` if the image contradicts itself, or the host's.
     pub(crate) fn restore(self) -> Result<Restored, Errno> {
-        let file_system = Tmpfs::with_next_inode(self.options, self.next_inode);
+        reserve_device_number(self.device);
+        let file_system = Tmpfs::with_next_inode(self.device, self.options, self.next_inode);
         let mut inodes = BTreeMap::new();
         let mut directories = Vec::new();
         for image in self.inodes {

@@ -12,7 +12,6 @@ mod data;
 mod directory;
 mod file;
 mod file_system;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod inode;
 mod memfd;

@@ -70,6 +70,13 @@ pub(crate) struct FileLocks {
     pub(crate) released: WaitQueue,
 }
 
+impl FileLocksImage {
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.whole.is_empty()
+    }
+}
+
 impl RecordLock {
     fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -199,17 +206,14 @@ impl FileLocks {
     }
 
     /// Returns the saved form; the owners' ids are kept by a restore.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
-    pub(super) fn to_image(&self) -> FileLocksImage {
+    pub(crate) fn to_image(&self) -> FileLocksImage {
         let locks = self.locks.lock();
         FileLocksImage { records: locks.records.clone(), whole: locks.whole.clone() }
     }
 
-    /// Brings the locks back.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
-    pub(super) fn from_image(image: FileLocksImage) -> Self {
-        let locks = Locks { records: image.records, whole: image.whole };
-        Self { locks: Lock::new(locks), released: WaitQueue::default() }
+    /// Puts the locks back, of a file that has none.
+    pub(crate) fn restore(&self, image: FileLocksImage) {
+        *self.locks.lock() = Locks { records: image.records, whole: image.whole };
     }
 
     /// Returns the record locks.
@@ -297,7 +301,9 @@ mod tests {
         locks.set(lock(1, LockKind::Exclusive, 0, 9)).unwrap();
         locks.set_whole(3, LockKind::Shared).unwrap();
         let image = locks.to_image();
-        assert_eq!(FileLocks::from_image(image.clone()).to_image(), image);
+        let restored = FileLocks::default();
+        restored.restore(image.clone());
+        assert_eq!(restored.to_image(), image);
     }
 
     #[test]

@@ -75,9 +75,10 @@ impl DentryImage {
 /// The saved form of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PathImage {
-    /// The id of the mount.
-    mount: u32,
-    dentry: DentryImage,
+    /// The id of the mount; 0 for one of the kernel's own, which no directory shows.
+    pub(crate) mount: u32,
+    /// Where it is there.
+    pub(crate) dentry: DentryImage,
 }
 
 impl PathImage {
@@ -124,7 +125,7 @@ pub(crate) struct MountNamespaceImage {
 
 impl MountNamespaceImage {
     /// Saves a namespace; `id_of` tells the ids of file systems. (No mount is on something that was removed.)
-    pub(crate) fn of(namespace: &MountNamespace, mut id_of: impl FnMut(&Mount) -> u64) -> Self {
+    pub(crate) fn of(namespace: &MountNamespace, mut id_of: impl FnMut(&Arc<Mount>) -> u64) -> Self {
         let mounts = namespace.mounts_in_order().into_iter().map(|mount| MountImage {
             id: mount.id,
             file_system: id_of(&mount),
@@ -175,8 +176,10 @@ impl MountNamespaceImage {
 /// The saved form of a file system context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FsContextImage {
-    root: PathImage,
-    cwd: PathImage,
+    /// The root directory.
+    pub(crate) root: PathImage,
+    /// The current directory.
+    pub(crate) cwd: PathImage,
     umask: u32,
 }
 
@@ -187,27 +190,23 @@ impl FsContextImage {
         Self { root, cwd: PathImage::of(&context.cwd(), id_of), umask: context.umask() }
     }
 
-    /// Brings a context back, in `namespace`; `path_of` finds paths.
-    ///
-    /// # Errors
-    ///
-    /// Those of `path_of`.
-    pub(crate) fn restore(
-        &self,
-        namespace: Arc<MountNamespace>,
-        mut path_of: impl FnMut(&PathImage) -> Result<Path, Errno>,
-    ) -> Result<FsContext, Errno> {
-        Ok(FsContext::new(namespace, path_of(&self.root)?, path_of(&self.cwd)?, self.umask))
+    /// Makes a context in `namespace`, whose directories are for the caller to set once there are tasks: they may be in
+    /// `/proc`.
+    pub(crate) fn restore(&self, namespace: Arc<MountNamespace>) -> FsContext {
+        let root = namespace.root();
+        FsContext::new(namespace, root.clone(), root, self.umask)
     }
 }
 
 /// The saved form of an open file description.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenFileImage {
-    id: u64,
+    /// Its id, which it keeps.
+    pub(crate) id: u64,
     /// Where it was opened.
     pub(crate) path: PathImage,
-    flags: OpenFlags,
+    /// How it is open.
+    pub(crate) flags: OpenFlags,
     position: u64,
     owner: AsyncOwner,
 }
@@ -226,8 +225,12 @@ impl OpenFileImage {
 
     /// Brings a description back, with what its kind has saved.
     pub(crate) fn restore(&self, path: Path, ops: Box<dyn FileOps>) -> OpenFile {
+        // A position that is shared with processes of the host is theirs.
+        let has_position = ops.outer_position().is_none();
         let file = OpenFile::with_id(self.id, path, ops, self.flags);
-        *file.position() = self.position;
+        if has_position {
+            *file.position() = self.position;
+        }
         *file.owner.lock() = self.owner;
         file
     }
@@ -249,23 +252,28 @@ impl FdTableImage {
         Self { id: table.id(), descriptors }
     }
 
-    /// Brings a table back; `file_of` finds descriptions by their ids.
+    /// Makes the table, without descriptors.
+    pub(crate) fn restore(&self) -> Arc<FdTable> {
+        Arc::new(FdTable::with_id(self.id))
+    }
+
+    /// Puts the descriptors into `table`; `file_of` finds descriptions by their ids.
     ///
     /// # Errors
     ///
     /// `EINVAL` if a description is not there, or a number is negative.
-    pub(crate) fn restore(
+    pub(crate) fn fill(
         &self,
+        table: &FdTable,
         mut file_of: impl FnMut(u64) -> Option<Arc<OpenFile>>,
-    ) -> Result<FdTable, Errno> {
-        let table = FdTable::with_id(self.id);
+    ) -> Result<(), Errno> {
         for (fd, flags, file) in &self.descriptors {
             let file = file_of(*file).ok_or(errno::EINVAL)?;
             table
                 .replace(*fd, file, *flags, u64::from(i32::MAX.unsigned_abs()))
                 .map_err(|_| errno::EINVAL)?;
         }
-        Ok(table)
+        Ok(())
     }
 }
 
@@ -310,7 +318,7 @@ mod tests {
 
         let first = kernel.root().dentry;
         let is_other =
-            |mount: &Mount| u64::from(Arc::ptr_eq(&mount.file_system, &other.inode().file_system()));
+            |mount: &Arc<Mount>| u64::from(Arc::ptr_eq(&mount.file_system, &other.inode().file_system()));
         let image = MountNamespaceImage::of(&namespace, is_other);
         let cache = Arc::<DentryCache>::default();
         let roots = BTreeMap::from([(0, Arc::clone(&first)), (1, Arc::clone(&other))]);
@@ -330,7 +338,9 @@ mod tests {
         };
         let context = FsContext::new(Arc::clone(&namespace), kernel.root(), deep.clone(), 0o27);
         let context_image = FsContextImage::of(&context, |_| 0);
-        let context = context_image.restore(Arc::clone(&restored), path_of).unwrap();
+        let context = context_image.restore(Arc::clone(&restored));
+        context.set_root(path_of(&context_image.root).unwrap());
+        context.set_cwd(path_of(&context_image.cwd).unwrap());
         assert_eq!(FsContextImage::of(&context, |_| 0), context_image);
         assert_eq!(context.cwd().to_text(&context.root()).text, b"/a/deep");
 
@@ -344,8 +354,9 @@ mod tests {
         let (file_image, table_image) = (OpenFileImage::of(&file, |_| 0), FdTableImage::of(&files));
         let file = Arc::new(file_image.restore(path_of(&file_image.path).unwrap(), Box::new(Nothing)));
         assert_eq!(OpenFileImage::of(&file, |_| 0), file_image);
-        let table = table_image.restore(|id| (id == file.id()).then(|| Arc::clone(&file))).unwrap();
+        let table = table_image.restore();
+        table_image.fill(&table, |id| (id == file.id()).then(|| Arc::clone(&file))).unwrap();
         assert_eq!(FdTableImage::of(&table), table_image);
-        assert_eq!(table_image.restore(|_| None).map(drop), Err(errno::EINVAL));
+        assert_eq!(table_image.fill(&table, |_| None), Err(errno::EINVAL));
     }
 }

@@ -20,7 +20,6 @@ mod file_locks;
 mod file_ops;
 mod file_system;
 mod fs_context;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod inode;
 mod io;
@@ -45,11 +44,13 @@ use dentry::Absent;
 pub(crate) use dentry::{Dentry, DirectoryGuard};
 pub(crate) use dentry_cache::DentryCache;
 pub(crate) use fd_table::{FdFlags, FdTable};
-pub(crate) use file_locks::{LockKind, LockOwner, LockWaits, RecordLock};
+pub(crate) use file_locks::{FileLocksImage, LockKind, LockOwner, LockWaits, RecordLock};
 pub(crate) use file_ops::{DirectorySink, FileCx, FileOps, MapSource, Whence};
 pub(crate) use file_system::{FileSystem, FileSystemStatistics, NameCache};
 pub(crate) use fs_context::FsContext;
-pub(crate) use image::DentryImage;
+pub(crate) use image::{
+    DentryImage, FdTableImage, FsContextImage, MountNamespaceImage, OpenFileImage, PathImage,
+};
 pub(crate) use inode::{
     Inode, NameEntry, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode,
 };

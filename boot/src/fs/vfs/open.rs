@@ -10,6 +10,7 @@ use crate::context::SyscallCx;
 use crate::error::{Fail, fail};
 use crate::fs::{dev, pipe};
 use crate::prelude::{errno, uapi};
+use crate::task::Task;
 
 /// What a file is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -206,6 +207,25 @@ fn open_ops(cx: &mut SyscallCx<'_>, path: &Path, flags: OpenFlags) -> Result<Box
 struct PathOps;
 
 impl FileOps for PathOps {}
+
+/// Opens again what was open when it was saved, without a look at permissions, and with nothing done to it.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn reopen(task: &Arc<Task>, path: &Path, flags: OpenFlags) -> Result<Box<dyn FileOps>, Fail> {
+    if flags.contains(OpenFlags::PATH) {
+        return Ok(Box::new(PathOps));
+    }
+    let inode = path.inode();
+    let open_cx = OpenCx { task, path, flags };
+    match inode.kind() {
+        FileKind::CharDevice if !path.mount.file_system.opens_special() => {
+            dev::open_char(inode.attributes()?.device, &open_cx)
+        }
+        _ => Arc::clone(inode).open(&open_cx),
+    }
+}
 
 /// The permission bits of a mode that `open` and its like accept.
 pub(crate) const MODE_MASK: u32 = uapi::S_ISUID | uapi::S_ISGID | uapi::S_ISVTX | 0o777;

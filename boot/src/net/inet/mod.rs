@@ -13,7 +13,6 @@
 //! | [`options`] | options of the levels of IP, IPv6 and TCP |
 
 mod endpoint;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod options;
 mod ports;
@@ -23,6 +22,7 @@ mod tests;
 mod udp;
 
 pub(crate) use endpoint::Version;
+pub(crate) use image::{TcpSocketImage, UdpSocketImage};
 pub(crate) use ports::Ports;
 pub(crate) use tcp::TcpSocket;
 pub(crate) use udp::UdpSocket;

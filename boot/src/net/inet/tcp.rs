@@ -17,7 +17,7 @@ use crate::fs::Sink;
 use crate::net::backlog::Backlog;
 use crate::net::channel::{Channel, Framing, Take};
 use crate::net::options::Switches;
-use crate::net::socket::Shutdown;
+use crate::net::socket::{Shutdown, SocketByFamily};
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType};
 use crate::prelude::errno;
 use crate::task::Capabilities;
@@ -221,6 +221,10 @@ impl Connection {
 }
 
 impl Socket for TcpSocket {
+    fn by_family(self: Arc<Self>) -> SocketByFamily {
+        SocketByFamily::Tcp(self)
+    }
+
     fn domain(&self) -> u32 {
         self.version.domain()
     }

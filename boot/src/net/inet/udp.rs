@@ -15,7 +15,7 @@ use crate::event::{Events, WaitQueue};
 use crate::fs::Sink;
 use crate::net::channel::Take;
 use crate::net::datagrams::{Datagram, Datagrams, Limits};
-use crate::net::socket::Shutdown;
+use crate::net::socket::{Shutdown, SocketByFamily};
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType};
 use crate::prelude::errno;
 
@@ -110,6 +110,10 @@ impl UdpSocket {
 }
 
 impl Socket for UdpSocket {
+    fn by_family(self: Arc<Self>) -> SocketByFamily {
+        SocketByFamily::Udp(self)
+    }
+
     fn domain(&self) -> u32 {
         self.version.domain()
     }

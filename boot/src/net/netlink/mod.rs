@@ -7,4 +7,4 @@ mod message;
 mod route;
 mod socket;
 
-pub(crate) use socket::NetlinkSocket;
+pub(crate) use socket::{NetlinkSocket, NetlinkSocketImage};

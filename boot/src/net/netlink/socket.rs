@@ -15,7 +15,7 @@ use crate::net::channel::Take;
 use crate::net::datagrams::{Datagram, Datagrams, Limits};
 use crate::net::image::{DatagramsImage, Files};
 use crate::net::options::SocketOptionsImage;
-use crate::net::socket::Shutdown;
+use crate::net::socket::{Shutdown, SocketByFamily};
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType, Ucred};
 use crate::prelude::errno;
 
@@ -49,7 +49,6 @@ pub(crate) struct NetlinkSocketImage {
 
 impl NetlinkSocket {
     /// Returns its saved form.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
     pub(crate) fn to_image(&self) -> NetlinkSocketImage {
         NetlinkSocketImage {
             kind: self.kind,
@@ -65,7 +64,6 @@ impl NetlinkSocket {
     /// # Errors
     ///
     /// `EINVAL` if an answer has descriptors that `files` does not know.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
     pub(crate) fn from_image(image: NetlinkSocketImage, files: Files<'_>) -> Result<Arc<Self>, Errno> {
         let queue = WaitQueue::new();
         let received = Datagrams::new(queue.clone());
@@ -95,6 +93,10 @@ impl NetlinkSocket {
 }
 
 impl Socket for NetlinkSocket {
+    fn by_family(self: Arc<Self>) -> SocketByFamily {
+        SocketByFamily::Netlink(self)
+    }
+
     fn domain(&self) -> u32 {
         net::AF_NETLINK
     }

@@ -12,7 +12,7 @@ use super::stream::{self, Connection, Role, StreamBody};
 use super::{Identity, Names, UnixSocket, names};
 use crate::error::Errno;
 use crate::event::WaitQueue;
-use crate::fs::Inode;
+use crate::fs::{Inode, OpenFile};
 use crate::net::address::UnixAddress;
 use crate::net::backlog::Backlog;
 use crate::net::image::{BacklogImage, ChannelImage, DatagramsImage, Files};
@@ -103,6 +103,21 @@ impl IdentityImage {
 
     fn restore(self) -> Identity {
         Identity { pid: self.pid, credentials: Arc::new(self.credentials) }
+    }
+}
+
+impl UnixSocket {
+    /// Returns the descriptions that are on their way to it, or from it to an end that is gone: what a snapshot has to save
+    /// besides those that have descriptors.
+    pub(crate) fn files_in_flight(&self) -> Vec<Arc<OpenFile>> {
+        let mut files = self.datagram().map(|body| body.received.files()).unwrap_or_default();
+        if let Some(Role::Connected(connection)) = self.stream().and_then(|body| body.role.get()) {
+            files.extend(connection.receives.files());
+            if connection.peer_socket.strong_count() == 0 {
+                files.extend(connection.sends.files());
+            }
+        }
+        files
     }
 }
 

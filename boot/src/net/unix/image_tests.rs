@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::event::Events;
+use crate::fs::OpenFlags;
 use crate::fs::anon::AnonFiles;
-use crate::fs::{OpenFile, OpenFlags};
 use crate::net::channel::Take;
 use crate::net::{Ancillary, InFlight, Outgoing, Received, Socket, SocketAddress, SocketFile, Ucred};
 use crate::testing::saved;

@@ -9,7 +9,6 @@
 //! A name in the file system is an inode; its anchor refers weakly to the socket that is bound to it.
 
 mod datagram;
-#[cfg_attr(not(test), expect(dead_code, reason = "for checkpoints, which no command makes yet"))]
 mod image;
 mod names;
 mod socket;
@@ -17,5 +16,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use image::{UnixLinks, UnixSocketImage};
 pub(crate) use names::Names;
 pub(crate) use socket::{Identity, UnixSocket};

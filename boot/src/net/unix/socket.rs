@@ -14,7 +14,7 @@ use crate::event::{Events, WaitQueue};
 use crate::fs::{Inode, Sink};
 use crate::net::address::UnixAddress;
 use crate::net::channel::Take;
-use crate::net::socket::Shutdown;
+use crate::net::socket::{Shutdown, SocketByFamily};
 use crate::net::{Destination, Outgoing, Received, Socket, SocketAddress, SocketOptions, SocketType, Ucred};
 use crate::prelude::{Task, errno};
 use crate::task::{Credentials, Pid};
@@ -168,6 +168,10 @@ fn unix_name(address: &SocketAddress) -> Result<&UnixAddress, Fail> {
 }
 
 impl Socket for UnixSocket {
+    fn by_family(self: Arc<Self>) -> SocketByFamily {
+        SocketByFamily::Unix(self)
+    }
+
     fn domain(&self) -> u32 {
         net::AF_UNIX
     }

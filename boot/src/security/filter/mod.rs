@@ -87,7 +87,8 @@ const PTRACE_REQUESTS: &[u32] = &[
     libc::PTRACE_GET_SYSCALL_INFO,
 ];
 
-/// `TCGETS`, `TCSETS*`, the same with speeds, `TCSBRK`, `TCXONC`, `TCFLSH`, `TIOC[GS]WINSZ`, `FIONREAD`, `FIONBIO`.
+/// `TCGETS`, `TCSETS*`, the same with speeds, `TCSBRK`, `TCXONC`, `TCFLSH`, `TIOC[GS]WINSZ`, `FIONREAD`, `FIONBIO`,
+/// `PAGEMAP_SCAN`.
 const IOCTLS: &[u32] = &[
     0x5401,
     0x5402,
@@ -104,6 +105,7 @@ const IOCTLS: &[u32] = &[
     0x5414,
     0x541b,
     0x5421,
+    0xc060_6610,
 ];
 
 const FCNTL_COMMANDS: &[u32] = &[
@@ -183,7 +185,7 @@ const RULES: &[Rule] = rules! {
     SYS_sendfile Any, "files of containers";
     SYS_memfd_create Any, "files of tmpfs, shared memory";
     SYS_fcntl OneOf(1, FCNTL_COMMANDS), "flags and copies of descriptors; seals of memory files";
-    SYS_ioctl OneOf(1, IOCTLS), "terminals that were handed in; non-blocking mode";
+    SYS_ioctl OneOf(1, IOCTLS), "terminals that were handed in; non-blocking mode; pages of a stub process, by a descriptor that was handed in";
     SYS_close Any, "gives descriptors back";
 
     // Waiting, and the sockets of control, gofers and the platform.
