@@ -14,7 +14,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::{ContainerId, Entry, StateError};
 
 /// How long processes may still hold a lock that were forked by a command that was killed; they end by themselves.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The folder of all containers.
 #[derive(Clone, Debug)]
