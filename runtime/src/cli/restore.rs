@@ -2,19 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use cloister_proto::control::{RestoreMemory, Resume};
 use cloister_runtime::foreground::Foreground;
-use cloister_runtime::hooks;
 use cloister_runtime::sandbox::Saved;
 use cloister_runtime::snapshot::Snapshot;
-use cloister_runtime::state::{ContainerId, OciState, Status};
+use cloister_runtime::state::ContainerId;
 
 use super::Context;
 use super::checkpoint::CriuArgs;
 use super::create::BundleArgs;
+use super::run::see_through;
 
 /// Bring a container back that `checkpoint` saved
 ///
@@ -57,26 +56,11 @@ impl Restore {
         };
         let saved = Saved { files: &snapshot.files, memory };
         let foreground = if self.detach { None } else { Some(Foreground::begin()?) };
-        let mut created = self.options.restore(context, &self.id, foreground.is_some(), saved)?;
-        let hooks = created.hooks().cloned();
-        let ticket = match foreground {
-            Some(_) => Some(created.sandbox.watch(&self.id)?),
-            None => None,
-        };
-        let resumed = created.sandbox.client.call(Resume { id: self.id.to_string() }, &[]);
-        if let Err(source) = resumed {
-            let error = created.sandbox.explain("resume the container", source);
-            created.destroy(&self.id);
-            return Err(error.into());
-        }
-        let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
-            created.release()?;
-            return Ok(ExitCode::SUCCESS);
-        };
-        let status = created.sandbox.wait(&foreground, &self.id, ticket)?;
-        let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
-        created.end(Duration::from_secs(2), false);
-        hooks::run_poststop(hooks.as_ref(), &stopped);
-        Ok(status.code().into())
+        let created = self.options.restore(context, &self.id, foreground.is_some(), saved)?;
+        see_through(created, &self.id, foreground, false, |created, _| {
+            let resumed = created.sandbox.client.call(Resume { id: self.id.to_string() }, &[]);
+            resumed.map_err(|source| created.sandbox.explain("resume the container", source))?;
+            Ok(())
+        })
     }
 }

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use cloister_runtime::container::start_with;
+use cloister_runtime::container::{Created, start_with};
 use cloister_runtime::foreground::Foreground;
 use cloister_runtime::hooks;
 use cloister_runtime::state::{ContainerId, OciState, Status};
+use oci_spec::runtime::Hooks;
 
 use super::Context;
 use super::create::BundleArgs;
@@ -36,27 +37,40 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let foreground = if self.detach { None } else { Some(Foreground::begin()?) };
-        let mut created = self.options.create(context, &self.id, foreground.is_some())?;
-        let hooks = created.hooks().cloned();
-        let ticket = match foreground {
-            Some(_) => Some(created.sandbox.watch(&self.id)?),
-            None => None,
-        };
-        let started = start_with(&mut created.sandbox.client, &self.id, &created.record, hooks.as_ref());
-        if let Err(error) = started {
-            created.destroy(&self.id);
-            return Err(error.into());
-        }
-        let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
-            created.release()?;
-            return Ok(ExitCode::SUCCESS);
-        };
-        let status = created.sandbox.wait(&foreground, &self.id, ticket)?;
-        let stopped = OciState::new(&self.id, &created.record, Status::Stopped);
-        created.end(Duration::from_secs(2), self.keep);
-        if !self.keep {
-            hooks::run_poststop(hooks.as_ref(), &stopped);
-        }
-        Ok(status.code().into())
+        let created = self.options.create(context, &self.id, foreground.is_some())?;
+        see_through(created, &self.id, foreground, self.keep, |created, hooks| {
+            Ok(start_with(&mut created.sandbox.client, &self.id, &created.record, hooks)?)
+        })
     }
+}
+
+/// Has a new container begin, and sees it through to its end if it is in the foreground; then it is deleted unless it is to
+/// be kept. Nothing of it is left if it does not begin.
+pub(super) fn see_through(
+    mut created: Created,
+    id: &ContainerId,
+    foreground: Option<Foreground>,
+    keep: bool,
+    begin: impl FnOnce(&mut Created, Option<&Hooks>) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let hooks = created.hooks().cloned();
+    let ticket = match foreground {
+        Some(_) => Some(created.sandbox.watch(id)?),
+        None => None,
+    };
+    if let Err(error) = begin(&mut created, hooks.as_ref()) {
+        created.destroy(id);
+        return Err(error);
+    }
+    let (Some(foreground), Some(ticket)) = (foreground, ticket) else {
+        created.release()?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let status = created.sandbox.wait(&foreground, id, ticket)?;
+    let stopped = OciState::new(id, &created.record, Status::Stopped);
+    created.end(Duration::from_secs(2), keep);
+    if !keep {
+        hooks::run_poststop(hooks.as_ref(), &stopped);
+    }
+    Ok(status.code().into())
 }
