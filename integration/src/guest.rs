@@ -41,6 +41,19 @@ pub fn build(area: &str, _lock: &exclusive::Exclusive) -> Result<PathBuf> {
     compile(&paths::crate_dir().join("guest").join(format!("{area}.c")), area, "-O1")
 }
 
+/// Returns a program that runs a copy in memory of one of those that tests of snapshots have, which is built first.
+///
+/// # Errors
+/// When it cannot be compiled.
+pub fn snapshot_program(name: &str) -> Result<Program> {
+    let _lock = exclusive::acquire()?;
+    let source = paths::crate_dir().join("guest/snapshot").join(format!("{name}.c"));
+    let binary = compile(&source, &format!("snapshot-{name}"), "-O2")?;
+    let script = format!("cp /guest/snapshot-{name} /tmp/program && exec /tmp/program");
+    let folder = binary.parent().unwrap_or(&binary);
+    Ok(Program::bash(Rootfs::Small, &script).with_bind(folder, "/guest", Access::ReadOnly))
+}
+
 /// Compiles one static C program into `target/guest`.
 pub(crate) fn compile(source: &Path, name: &str, optimisation: &str) -> Result<PathBuf> {
     let binary = paths::target_subdir("guest")?.join(name);

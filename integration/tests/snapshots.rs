@@ -6,13 +6,14 @@ mod tests {
     use std::path::PathBuf;
 
     use anyhow::{Result, ensure};
+    use cloister_integration::guest::snapshot_program;
     use cloister_integration::process::Status;
     use cloister_integration::{Container, Place, Program, Rootfs, soon};
 
     /// One of everything that a process can hold.
     const EVERYTHING: &str = include_str!("../guest/snapshot/everything.py");
-    /// Four threads; compiled where it runs, so that the program itself is in memory.
-    const THREADS: &str = include_str!("../guest/snapshot/threads.c");
+    /// The ways in which memory comes back.
+    const WAYS: [&str; 2] = ["map", "eager"];
 
     fn on_each_platform(
         name: &str,
@@ -52,14 +53,17 @@ mod tests {
             ensure!(container.state()?["status"] == "running", "{}", container.state()?);
             checkpoint(container, &[])?;
             container.refused(&["state", "ID"], &[container.id(), "does not exist"])?;
-            for _ in 0..2 {
-                container.ok(&restore(&image, &["--detach"]))?;
+            for way in WAYS {
+                container.ok(&restore(&image, &["--lazy", way, "--detach"]))?;
                 ensure!(container.state()?["status"] == "running", "{}", container.state()?);
-                container.ok(&["delete", "--force", "ID"])?;
+                // What came back is saved as it was before.
+                checkpoint(container, &[])?;
             }
             fs::write(container.work("go"), "")?;
-            let done = container.run(&restore(&image, &[]))?;
-            ensure!(done.status == Status::Code(42), "{done}");
+            for way in WAYS {
+                let done = container.run(&restore(&image, &["--lazy", way]))?;
+                ensure!(done.status == Status::Code(42), "by {way}: {done}");
+            }
             fs::remove_file(container.work("go"))?;
             fs::remove_file(container.work("ready"))?;
             fs::remove_dir_all(&image).map_err(Into::into)
@@ -81,8 +85,12 @@ mod tests {
 
     #[test]
     fn threads_go_on() -> Result<()> {
-        let script = "printf %s \"$0\" > /tmp/t.c && gcc -O2 -pthread -o /tmp/t /tmp/t.c && exec /tmp/t";
-        goes_on("threads_go_on", &Program::new(Rootfs::Dev, ["sh", "-c", script, THREADS]))
+        goes_on("threads_go_on", &snapshot_program("threads")?)
+    }
+
+    #[test]
+    fn memory_that_came_back_can_be_changed_in_each_way() -> Result<()> {
+        goes_on("pieces", &snapshot_program("pieces")?)
     }
 
     #[test]
@@ -149,7 +157,7 @@ mod tests {
                     }
                     // A flipped bit of the manifest may be in what is only told to people.
                     if name != "manifest.json" {
-                        container.refused(&restore(&path, &["--detach"]), &[name])?;
+                        container.refused(&restore(&path, &["--lazy", "eager", "--detach"]), &[name])?;
                     } else if damaged.is_none_or(|bytes| bytes.is_empty()) {
                         container.refused(&restore(&path, &["--detach"]), &["manifest.json"])?;
                     }

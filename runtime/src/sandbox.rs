@@ -14,6 +14,7 @@ use cloister_proto::transport::TransportError;
 use crate::bundle::Prepared;
 use crate::foreground::Foreground;
 use crate::launch::{Binaries, Exit, HostLimits, LaunchError, OomScores, Pending, Process, boot, gofer};
+use crate::snapshot::Snapshot;
 use crate::state::{ContainerId, Entry, StateError};
 use crate::timeline::Timeline;
 
@@ -43,8 +44,8 @@ pub struct Options {
 /// What a container is brought back from.
 #[derive(Clone, Copy, Debug)]
 pub struct Saved<'a> {
-    /// The files of the snapshot, in the order in which the kernel takes them.
-    pub files: &'a [File],
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
     /// How memory is brought back.
     pub memory: RestoreMemory,
 }
@@ -206,11 +207,12 @@ impl Sandbox {
                 let created = client.call(CreateContainer { id, spec }, &descriptors);
                 created.map_err(|source| failed("create the container", source))?;
             }
-            Some(Saved { files, memory }) => {
-                descriptors.extend(files.iter().map(AsFd::as_fd));
+            Some(Saved { snapshot, memory }) => {
+                descriptors.extend(snapshot.files.iter().chain(&snapshot.data).map(AsFd::as_fd));
+                let builds = u32::try_from(snapshot.data.len()).unwrap_or(u32::MAX);
                 // How long it takes is a matter of how much there is.
                 client.set_timeout(None).map_err(|source| failed("restore the container", source))?;
-                let restored = client.call(Restore { id, spec, memory }, &descriptors);
+                let restored = client.call(Restore { id, spec, memory, builds }, &descriptors);
                 restored.map_err(|source| failed("restore the container", source))?;
                 let limited = client.set_timeout(Some(options.timeout));
                 limited.map_err(|source| failed("restore the container", source))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloister_proto::container::gofer_connections;
 use cloister_proto::control::{
-    Checkpoint, CheckpointReply, ErrorKind, Failure, PrepareCheckpointReply, Restore, RestoreMemory,
+    Checkpoint, CheckpointReply, ErrorKind, Failure, PrepareCheckpointReply, Restore,
 };
 use cloister_proto::transport::Connection;
 
@@ -68,21 +68,23 @@ pub(super) fn restore(
     request: Restore,
     mut descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
-    let Restore { id, spec, memory: RestoreMemory::Eager } = request;
+    let Restore { id, spec, memory, builds } = request;
     if !kernel.containers.is_empty() {
         return Err(Failure::new(ErrorKind::AlreadyExists, "the sandbox has a container"));
     }
     let preserved = usize::try_from(spec.process.preserved).unwrap_or(usize::MAX);
     let given = preserved.saturating_add(3);
     let usage_files = usize::try_from(spec.usage_files).unwrap_or(usize::MAX);
-    let expected =
-        gofer_connections(&spec).saturating_add(given).saturating_add(usage_files).saturating_add(3);
-    let snapshot = descriptors.split_off(descriptors.len().saturating_sub(3));
-    let (true, Ok([kernel_file, header, data])) =
-        (descriptors.len() + 3 == expected, <[OwnedFd; 3]>::try_from(snapshot))
-    else {
+    let builds = usize::try_from(builds).unwrap_or(usize::MAX);
+    let own = gofer_connections(&spec).saturating_add(given).saturating_add(usage_files);
+    let expected = own.saturating_add(builds).saturating_add(2);
+    if descriptors.len() != expected {
         let message = format!("container `{id}` needs {expected} descriptors");
         return Err(Failure::new(ErrorKind::InvalidArgument, message));
+    }
+    let data = descriptors.split_off(expected - builds);
+    let (Some(header), Some(kernel_file)) = (descriptors.pop(), descriptors.pop()) else {
+        return Err(Failure::new(ErrorKind::InvalidArgument, "a snapshot has two files besides the pages"));
     };
     let usage = descriptors.split_off(descriptors.len().saturating_sub(usage_files));
     let mut gofers = Gofers::new(id.clone(), descriptors.split_off(given));
@@ -91,7 +93,8 @@ pub(super) fn restore(
         connections.push(connection);
     }
     let seccomp = seccomp::mode(spec.seccomp.as_ref())?;
-    let given = Given { files: descriptors, gofers: connections, usage, kernel: kernel_file, header, data };
+    let given =
+        Given { files: descriptors, gofers: connections, usage, kernel: kernel_file, header, data, memory };
     let restored = snapshot::restore(kernel, &spec, given)?;
     let tasks = restored.tasks.clone();
     if let Some(first) = tasks.first() {

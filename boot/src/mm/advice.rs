@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::mm::MmState;
 use super::{Mm, Vma, VmaFlags, VmaName};
-use crate::error::{Fail, fail};
+use crate::error::{Errno, Fail, fail};
 use crate::prelude::errno;
 
 /// What advice changes.
@@ -89,8 +90,7 @@ impl Mm {
             let parts = if is_covered { vec![range.clone()] } else { parts };
             for part in parts {
                 let part = part.start.max(range.start)..part.end.min(range.end);
-                self.space
-                    .advise(part, host)
+                self.advise_host(&mut state, part, host)
                     .map_err(|errno| fail(errno, "the host does not take the advice"))?;
             }
         }
@@ -101,6 +101,18 @@ impl Mm {
             });
         }
         if is_covered { Ok(()) } else { Err(fail(errno::ENOMEM, "not all of it is mapped")) }
+    }
+
+    /// Gives the host advice about a part of mappings.
+    fn advise_host(&self, state: &mut MmState, range: Range<u64>, advice: i32) -> Result<(), Errno> {
+        match advice {
+            libc::MADV_DONTNEED | libc::MADV_DONTNEED_LOCKED | libc::MADV_FREE => {
+                self.drop_saved(state, &range)?;
+            }
+            libc::MADV_WIPEONFORK => self.take_saved(state, &range)?,
+            _ => {}
+        }
+        self.space.advise(range, advice)
     }
 
     /// Names the private anonymous memory in `range` (`prctl(2)`, `PR_SET_VMA_ANON_NAME`).

@@ -90,8 +90,8 @@ impl Mm {
         Self::with_layout(space, image.layout.clone(), image.limits)
     }
 
-    /// Maps what was saved. `object_of` finds memory objects by their numbers and `file_of` descriptions by their ids;
-    /// `has_own` tells whether pages of a range are for [`Mm::restore_pages`] to bring back.
+    /// Maps what was saved. `object_of` finds memory objects by their numbers and `file_of` descriptions by their ids. The
+    /// pages are for [`Mm::fill`] and [`Mm::show_saved`].
     ///
     /// # Errors
     ///
@@ -101,7 +101,6 @@ impl Mm {
         image: MmImage,
         object_of: impl Fn(u32) -> Option<Arc<MemoryObject>>,
         file_of: impl Fn(u64) -> Option<Arc<OpenFile>>,
-        has_own: impl Fn(&Range<u64>) -> bool,
     ) -> Result<(), Errno> {
         let mut state = self.state();
         (state.heap, state.default_flags) = (image.heap, image.default_flags);
@@ -115,7 +114,7 @@ impl Mm {
             };
             let (protection, max_protection, flags) = (vma.protection, vma.max_protection, vma.flags);
             let new = Vma { protection, max_protection, flags, backing, name: vma.name };
-            self.map_restored(&vma.range, &new, has_own(&vma.range))?;
+            self.map_with_advice(&vma.range, protection, flags, new.host_backing(0))?;
             // Mappings that overlap are not ones that were saved.
             if !state.insert(vma.range, new).is_empty() {
                 return Err(errno::EINVAL);
@@ -137,68 +136,4 @@ impl Mm {
         };
         Ok(())
     }
-
-    /// Has the host map what was saved: writable, if there are pages to bring back.
-    fn map_restored(&self, range: &Range<u64>, vma: &Vma, has_own: bool) -> Result<(), Errno> {
-        let protection = if has_own { WRITABLE } else { vma.protection };
-        self.space.map(range.clone(), protection, vma.host_backing(0))?;
-        for (flag, advice) in HOST_ADVICE {
-            if vma.flags.contains(flag) {
-                // As when the program gave it: whether the host has huge pages, say, is no matter.
-                let _ = self.space.advise(range.clone(), advice);
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings pages of private memory back, which [`Mm::restore`] has mapped; `read` reads up to so many bytes that belong to
-    /// an address. Their protection is set by [`Mm::restore_protection`].
-    ///
-    /// # Errors
-    ///
-    /// Those of `read`; `EFAULT` if the pages are none of private memory.
-    pub(crate) fn restore_pages(
-        &self,
-        range: Range<u64>,
-        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        let mut bytes = vec![0; RESTORE_BYTES];
-        let mut at = range.start;
-        while at < range.end {
-            let left = usize::try_from(range.end - at).unwrap_or(usize::MAX);
-            let part = bytes.get_mut(..left.min(RESTORE_BYTES)).unwrap_or_default();
-            read(at, part)?;
-            if self.space.write(at, part) < part.len() {
-                return Err(errno::EFAULT);
-            }
-            at += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Protects mappings as they were, once their pages are back; `has_own` as for [`Mm::restore`].
-    ///
-    /// # Errors
-    ///
-    /// The host's.
-    pub(crate) fn restore_protection(&self, has_own: impl Fn(&Range<u64>) -> bool) -> Result<(), Errno> {
-        for (range, vma) in self.mappings() {
-            if vma.protection != WRITABLE && has_own(&range) {
-                self.space.protect(range, vma.protection)?;
-            }
-        }
-        Ok(())
-    }
 }
-
-/// What memory can be written with.
-const WRITABLE: Protection = Protection::READ.union(Protection::WRITE);
-/// How much is brought back at once.
-const RESTORE_BYTES: usize = 256 << 10;
-/// The flags that the host knows too, by advice.
-const HOST_ADVICE: [(VmaFlags, i32); 4] = [
-    (VmaFlags::DONT_FORK, libc::MADV_DONTFORK),
-    (VmaFlags::WIPE_ON_FORK, libc::MADV_WIPEONFORK),
-    (VmaFlags::HUGE_PAGES, libc::MADV_HUGEPAGE),
-    (VmaFlags::NO_HUGE_PAGES, libc::MADV_NOHUGEPAGE),
-];

@@ -9,6 +9,7 @@ use cloister_sync::{Lock, LockGuard, class};
 
 use super::gaps::GapCache;
 use super::layout::{Layout, Randomization};
+use super::pieces::{Piece, Pieces};
 use super::program::ProgramInfo;
 use super::totals::is_data;
 use super::{MemoryLimits, Totals, Vma, VmaFlags};
@@ -35,6 +36,8 @@ pub(crate) struct Mm {
 pub(super) struct MmState {
     /// The mappings; [`MmState::insert`] and its neighbours keep the totals right.
     vmas: SegmentMap<Vma>,
+    /// What of them the host has as mappings of their own; gone with the mappings.
+    pieces: Pieces,
     totals: Totals,
     gaps: GapCache,
     pub(super) layout: Layout,
@@ -65,6 +68,7 @@ impl Mm {
     ) -> Arc<Self> {
         let state = MmState {
             vmas: SegmentMap::default(),
+            pieces: Pieces::default(),
             totals: Totals::default(),
             gaps: GapCache::new(&layout),
             layout,
@@ -176,6 +180,16 @@ impl MmState {
         &self.vmas
     }
 
+    /// Returns what the host has as mappings of their own.
+    pub(super) fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+
+    /// Takes note that the host has a mapping of its own at `range`, which is a part of one.
+    pub(super) fn set_piece(&mut self, range: Range<u64>, piece: Piece) {
+        self.pieces.insert(range, piece);
+    }
+
     /// Returns how much is mapped.
     pub(super) fn totals(&self) -> &Totals {
         &self.totals
@@ -200,6 +214,7 @@ impl MmState {
     }
 
     fn take(&mut self, range: Range<u64>) -> Vec<(Range<u64>, Vma)> {
+        self.pieces.remove(range.clone());
         let removed = self.vmas.remove(range);
         for (range, vma) in &removed {
             self.totals.remove(range, vma);

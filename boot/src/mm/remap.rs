@@ -89,12 +89,15 @@ impl Mm {
             }
             Move::Fixed(to) => to..to + new_len,
         };
-        self.space
-            .remap(old.clone(), new.clone())
+        let pieces = self
+            .remap_on_host(&state, &vma, &old, &new)
             .map_err(|errno| fail(errno, "the host does not remap it"))?;
         _removed = state.remove(old.clone());
         let start = new.start;
         _replaced = state.insert(new, vma.clone());
+        for (part, piece) in pieces {
+            state.set_piece(part, piece);
+        }
         if old_place == OldPlace::Kept {
             let mut left = vma;
             left.flags.remove(VmaFlags::LOCKED);

@@ -226,7 +226,7 @@ proptest! {
         let read = serde_json::from_slice(&saved).unwrap();
         let restored = Mm::from_image(Arc::clone(mm.space()), &read);
         let object_of = |number| (number == 7).then(|| Arc::clone(&memory));
-        restored.restore(read, object_of, |_| None, |_| false).unwrap();
+        restored.restore(read, object_of, |_| None).unwrap();
         prop_assert_eq!(restored.to_image(|_| 7), image);
         prop_assert_eq!(pages(&restored), model);
         let (before, after) = (mm.totals(), restored.totals());

@@ -192,25 +192,39 @@ fn read_exactly(file: &OwnedFd, into: &mut [u8], at: u64) -> Result<()> {
 /// Reads pages.
 #[derive(Debug)]
 pub(super) struct MemoryReader {
-    file: OwnedFd,
+    /// The pages of each build.
+    files: Vec<OwnedFd>,
     header: MemoryHeader,
 }
 
 impl MemoryReader {
-    /// Reads what `header` tells of from `file`.
+    /// Reads what `header` tells of from `files`, one for each of its builds.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` if the header makes no sense, or is not of this file.
-    pub(super) fn new(header: &OwnedFd, file: OwnedFd) -> Result<Self> {
+    /// `InvalidArgument` if the header makes no sense, or is not of these files.
+    pub(super) fn new(header: &OwnedFd, files: Vec<OwnedFd>) -> Result<Self> {
         let header = MemoryHeader::from_bytes(&read_file(header)?).map_err(damaged)?;
-        let stat = rustix::fs::fstat(&file).map_err(|errno| host("look at the snapshot", errno))?;
-        let pages = u64::try_from(stat.st_size).unwrap_or(0) / PAGE_BYTES;
-        match header.builds.as_slice() {
-            [(_, expected)] if *expected <= pages => Ok(Self { file, header }),
-            [_] => Err(damaged("memory.dat is too short")),
-            _ => Err(damaged("pages of other snapshots are needed")),
+        if header.builds.len() != files.len() {
+            return Err(damaged(format_args!("it needs {} builds", header.builds.len())));
         }
+        for ((_, expected), file) in header.builds.iter().zip(&files) {
+            let stat = rustix::fs::fstat(file).map_err(|errno| host("look at the snapshot", errno))?;
+            if u64::try_from(stat.st_size).unwrap_or(0) / PAGE_BYTES < *expected {
+                return Err(damaged("memory.dat is too short"));
+            }
+        }
+        Ok(Self { files, header })
+    }
+
+    /// Returns the file with the pages of a run.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if there is no such build.
+    pub(super) fn file(&self, run: &Run) -> Result<&OwnedFd> {
+        let file = usize::try_from(run.build).ok().and_then(|build| self.files.get(build));
+        file.ok_or_else(|| damaged("a build is missing"))
     }
 
     /// Returns the pages of a memory that are not zero.
@@ -229,7 +243,7 @@ impl MemoryReader {
     ///
     /// `Os` if the file can't be read.
     pub(super) fn read(&self, run: &Run, offset: u64, into: &mut [u8]) -> Result<()> {
-        read_exactly(&self.file, into, run.stored * PAGE_BYTES + offset)
+        read_exactly(self.file(run)?, into, run.stored * PAGE_BYTES + offset)
     }
 }
 
@@ -262,11 +276,12 @@ mod tests {
         let header = MemoryHeader { format: cloister_proto::snapshot::FORMAT, builds, memories };
         let header_file = file();
         write_file(&header_file, &header.to_bytes().unwrap()).unwrap();
-        let reader = MemoryReader::new(&header_file, data.try_clone().unwrap()).unwrap();
+        let reader = MemoryReader::new(&header_file, vec![data.try_clone().unwrap()]).unwrap();
         let mut page = [0; PAGE];
         reader.read(&reader.runs(1).unwrap()[1], PAGE_BYTES, &mut page).unwrap();
         assert_eq!((page, reader.runs(2).unwrap().len(), reader.runs(3).is_err()), (b, 0, true));
         rustix::fs::ftruncate(&data, 3 * PAGE_BYTES).unwrap();
-        MemoryReader::new(&header_file, data).unwrap_err();
+        MemoryReader::new(&header_file, vec![data]).unwrap_err();
+        MemoryReader::new(&header_file, Vec::new()).unwrap_err();
     }
 }

@@ -58,8 +58,9 @@ pub struct FileSum {
 
 /// Makes a container as it was saved, in a kernel that has none. It is paused: [`Resume`](super::Resume) lets it go on.
 ///
-/// Descriptors: those of [`CreateContainer`](super::CreateContainer), then the files of the snapshot, to be read, in the order
-/// of [`Checkpoint`].
+/// Descriptors: those of [`CreateContainer`](super::CreateContainer), then the files of the snapshot, to be read:
+/// [`KERNEL`](crate::snapshot::KERNEL), [`HEADER`](crate::snapshot::HEADER), and the [`DATA`](crate::snapshot::DATA) of each build
+/// that the header lists, in its order.
 ///
 /// Errors: `AlreadyExists`; `InvalidArgument` for a wrong number of descriptors, an image that makes no sense, or a container
 /// that is not like the one that was saved; `Os` with what can't be brought back.
@@ -69,8 +70,10 @@ pub struct Restore {
     pub id: String,
     /// What the container is now.
     pub spec: Box<ContainerSpec>,
-    /// How memory is brought back.
+    /// How private memory is brought back; what processes share is always copied.
     pub memory: RestoreMemory,
+    /// How many builds have pages.
+    pub builds: u32,
 }
 
 /// How memory is brought back.
@@ -78,4 +81,7 @@ pub struct Restore {
 pub enum RestoreMemory {
     /// All of it is copied.
     Eager,
+    /// Pages are mapped, privately, so that the host reads them when they are touched, and all that were restored from the same
+    /// build share them. The caller answers for it that the files are as they were written, and stay so.
+    Map,
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use cloister_proto::control::{RestoreMemory, Resume};
 use cloister_runtime::foreground::Foreground;
 use cloister_runtime::sandbox::Saved;
-use cloister_runtime::snapshot::Snapshot;
+use cloister_runtime::snapshot::{Snapshot, Verify};
 use cloister_runtime::state::ContainerId;
 
 use super::Context;
@@ -27,8 +27,8 @@ pub(crate) struct Restore {
     /// Folder of the snapshot
     #[arg(long, value_name = "DIR", default_value = "checkpoint")]
     image_path: PathBuf,
-    /// How memory is brought back: all of it is copied
-    #[arg(long, value_enum, default_value_t = Lazy::Eager, value_name = "HOW")]
+    /// How memory is brought back
+    #[arg(long, value_enum, default_value_t = Lazy::Map, value_name = "HOW")]
     lazy: Lazy,
     #[command(flatten)]
     options: BundleArgs,
@@ -44,17 +44,20 @@ pub(crate) struct Restore {
 /// How memory is brought back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Lazy {
-    /// All of it is copied before the container goes on
+    /// Pages are mapped from the snapshot, and read when they are used: it must stay as it is, though it may be removed
+    Map,
+    /// All of it is checked and copied before the container goes on
     Eager,
 }
 
 impl Restore {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let snapshot = Snapshot::open(&self.image_path)?;
-        let memory = match self.lazy {
-            Lazy::Eager => RestoreMemory::Eager,
+        let (memory, verify) = match self.lazy {
+            Lazy::Map => (RestoreMemory::Map, Verify::Size),
+            Lazy::Eager => (RestoreMemory::Eager, Verify::Pages),
         };
-        let saved = Saved { files: &snapshot.files, memory };
+        let snapshot = Snapshot::open(&self.image_path, verify)?;
+        let saved = Saved { snapshot: &snapshot, memory };
         let foreground = if self.detach { None } else { Some(Foreground::begin()?) };
         let created = self.options.restore(context, &self.id, foreground.is_some(), saved)?;
         see_through(created, &self.id, foreground, false, |created, _| {

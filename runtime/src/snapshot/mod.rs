@@ -10,9 +10,9 @@ mod writing;
 
 pub use error::SnapshotError;
 pub use manifest::{FileEntry, Manifest};
-pub use reading::Snapshot;
+pub use reading::{Snapshot, Verify};
 pub use writing::NewSnapshot;
 
-/// The files of a snapshot besides the manifest, in the order in which the kernel takes them.
+/// The files of a snapshot besides the manifest, in the order in which the kernel writes them.
 const FILES: [&str; 3] =
     [cloister_proto::snapshot::KERNEL, cloister_proto::snapshot::HEADER, cloister_proto::snapshot::DATA];

@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use cloister_proto::snapshot::{FORMAT, MANIFEST};
+use cloister_proto::snapshot::{DATA, FORMAT, HEADER, KERNEL, MANIFEST};
 use cloister_proto::version::Handshake;
 use crc32fast::Hasher;
 
+use super::SnapshotError;
 use super::manifest::{FileEntry, Manifest, processor};
 use super::writing::failed;
-use super::{FILES, SnapshotError};
 
 /// How much is read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -20,17 +20,29 @@ const READ_BYTES: usize = 1 << 20;
 pub struct Snapshot {
     /// What it is.
     pub manifest: Manifest,
-    /// The files, open for reading, in the order in which the kernel takes them.
+    /// The kernel's objects and the header of memory, open for reading.
     pub files: Vec<File>,
+    /// The pages of each build, open for reading.
+    pub data: Vec<File>,
+}
+
+/// What of the pages is read to see whether they are as they were written. All other files always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// All of it.
+    Pages,
+    /// Only how much there is: for who does not read what is not used.
+    Size,
 }
 
 impl Snapshot {
-    /// Opens the snapshot at `place`, and checks that its files are as they were written and can be used here.
+    /// Opens the snapshot at `place`, and checks that its files are as they were written, as far as `verify` says, and can be
+    /// used here.
     ///
     /// # Errors
     ///
     /// There is none, or it is damaged, of another version, or needs another processor.
-    pub fn open(place: &Path) -> Result<Self, SnapshotError> {
+    pub fn open(place: &Path, verify: Verify) -> Result<Self, SnapshotError> {
         let path = place.join(MANIFEST);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -46,14 +58,15 @@ impl Snapshot {
         if !missing.is_empty() {
             return Err(SnapshotError::Processor { path: place.to_owned(), missing: missing.join(", ") });
         }
-        let open = |name: &&str| {
-            let entry = manifest.files.get(*name).copied();
+        let open = |name: &str, verify| {
+            let entry = manifest.files.get(name).copied();
             let damaged =
                 || SnapshotError::Damaged { path: path.clone(), what: format!("{name} is not listed") };
-            open_file(&place.join(name), entry.ok_or_else(damaged)?)
+            open_file(&place.join(name), entry.ok_or_else(damaged)?, verify)
         };
-        let files = FILES.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { manifest, files })
+        let files = vec![open(KERNEL, Verify::Pages)?, open(HEADER, Verify::Pages)?];
+        let data = vec![open(DATA, verify)?];
+        Ok(Self { manifest, files, data })
     }
 }
 
@@ -70,13 +83,16 @@ fn check_versions(place: &Path, manifest: &Manifest) -> Result<(), SnapshotError
     Ok(())
 }
 
-/// Opens a file, and reads it to see that it is as it was.
-fn open_file(path: &Path, entry: FileEntry) -> Result<File, SnapshotError> {
+/// Opens a file, and sees whether it is as it was.
+fn open_file(path: &Path, entry: FileEntry, verify: Verify) -> Result<File, SnapshotError> {
     let damaged = |what: String| SnapshotError::Damaged { path: path.to_owned(), what };
     let mut file = File::open(path).map_err(failed("open", path))?;
     let found = file.metadata().map_err(failed("look at", path))?.len();
     if found != entry.bytes {
         return Err(damaged(format!("it has {found} bytes in place of {}", entry.bytes)));
+    }
+    if verify == Verify::Size {
+        return Ok(file);
     }
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; READ_BYTES]);
     loop {

@@ -1,12 +1,12 @@
 //! Memory: what mappings show, mappings, and pages.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use cloister_proto::control::RestoreMemory;
 use cloister_proto::snapshot::{PAGE_BYTES, Run};
 use rustix::io::pwrite;
 
-use super::Loader;
+use super::{Loader, pages};
 use crate::fs::{FileCx, MapSource};
 use crate::mm::{MemoryObject, MmImage, ObjectOwner};
 use crate::prelude::errno;
@@ -62,35 +62,14 @@ impl Loader<'_> {
     }
 
     /// Maps what was mapped, and brings the pages back.
-    pub(super) fn map(&self, images: Vec<MmImage>, memory: &MemoryReader) -> Result<()> {
+    pub(super) fn map(&self, images: Vec<MmImage>, memory: &MemoryReader, how: RestoreMemory) -> Result<()> {
         for (number, (image, mm)) in images.into_iter().zip(&self.mms).enumerate() {
-            let runs = memory.runs(number)?;
-            let has_own = |range: &Range<u64>| has_pages(runs, range);
             let object_of = |id| find(&self.objects, u64::from(id));
-            mm.restore(image, object_of, |id| self.file(id), has_own)
-                .map_err(because(|| "map memory again"))?;
-            for run in runs {
-                let start = run.page * PAGE_BYTES;
-                let range = start..start + run.pages * PAGE_BYTES;
-                // An error of the file is told by the log: here only that there is one can be.
-                let read = |at: u64, into: &mut [u8]| {
-                    memory.read(run, at - start, into).map_err(|failure| {
-                        tracing::error!("{}", failure.message);
-                        errno::EIO
-                    })
-                };
-                mm.restore_pages(range, read).map_err(because(|| "bring memory back"))?;
-            }
-            mm.restore_protection(has_own).map_err(because(|| "protect memory"))?;
+            mm.restore(image, object_of, |id| self.file(id)).map_err(because(|| "map memory again"))?;
+            pages::bring_back(mm, memory.runs(number)?, memory, how)?;
         }
         Ok(())
     }
-}
-
-/// Returns whether a range has pages in `runs`.
-fn has_pages(runs: &[Run], range: &Range<u64>) -> bool {
-    let at = runs.partition_point(|run| (run.page + run.pages) * PAGE_BYTES <= range.start);
-    runs.get(at).is_some_and(|run| run.page * PAGE_BYTES < range.end)
 }
 
 fn new_memory(image: &ObjectImage, owner: ObjectOwner) -> Result<Arc<MemoryObject>> {

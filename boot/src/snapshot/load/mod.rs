@@ -4,6 +4,7 @@ mod file_systems;
 mod files;
 mod links;
 mod mappings;
+mod pages;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cloister_proto::container::ContainerSpec;
-use cloister_proto::control::{ErrorKind, Failure};
+use cloister_proto::control::{ErrorKind, Failure, RestoreMemory};
 
 use super::Shared;
 use super::failure::{Result, because, damaged, failed};
@@ -46,8 +47,10 @@ pub(crate) struct Given {
     pub(crate) kernel: OwnedFd,
     /// Where pages are.
     pub(crate) header: OwnedFd,
-    /// The pages.
-    pub(crate) data: OwnedFd,
+    /// The pages of each build.
+    pub(crate) data: Vec<OwnedFd>,
+    /// How they are brought back.
+    pub(crate) memory: RestoreMemory,
 }
 
 /// Brings what a container consists of back, in a kernel that has none.
@@ -79,7 +82,7 @@ pub(crate) fn restore(kernel: &Arc<Kernel>, spec: &ContainerSpec, given: Given) 
     loader.sockets(&image.sockets)?;
     loader.files(&image.files)?;
     loader.memory_objects(&image.objects, image.mms.len(), &memory)?;
-    loader.map(image.mms, &memory)?;
+    loader.map(image.mms, &memory, given.memory)?;
     loader.fill(&image.tables, &image.files)?;
     loader.connect(image.sockets)?;
     let object_of = |id| find(&loader.objects, id);

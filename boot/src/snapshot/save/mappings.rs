@@ -125,6 +125,8 @@ fn save_private(mm: &Mm, list: &OwnedFd, memory: &mut MemoryWriter) -> Result<()
             let hint = "find pages that were written (needs Linux 6.7)";
             failed(hint, crate::error::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
         })?;
+        let saved = mm.saved_pages(&range).into_iter().map(|(part, _)| part);
+        let found = union(found.into_iter().chain(saved).collect());
         if found.is_empty() {
             continue;
         }
@@ -145,6 +147,19 @@ fn save_private(mm: &Mm, list: &OwnedFd, memory: &mut MemoryWriter) -> Result<()
         result?;
     }
     Ok(())
+}
+
+/// Returns what is in any of the ranges, in order.
+fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => all.push(range),
+        }
+    }
+    all
 }
 
 /// Saves pages that are next to each other, of a mapping at `range`.
