@@ -81,6 +81,7 @@ impl BundleArgs {
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
             share_terminal: foreground,
+            stdio: None,
             preserved: context.preserved(),
             cgroups: context.cgroup_policy(),
             sandbox: context.sandbox(),
