@@ -12,4 +12,5 @@ pub mod launch;
 pub mod sandbox;
 pub mod snapshot;
 pub mod state;
+pub mod template;
 pub mod timeline;

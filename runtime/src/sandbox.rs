@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
 use cloister_proto::control::{
-    Client, ClientError, CreateContainer, ExitStatus, Keep, OnHangUp, Restore, RestoreMemory, Ticket,
+    Client, ClientError, CreateContainer, ExitStatus, Keep, OnHangUp, Restore, RestoreAs, RestoreMemory,
+    Ticket,
 };
 use cloister_proto::transport::TransportError;
 
@@ -42,12 +43,14 @@ pub struct Options {
 }
 
 /// What a container is brought back from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Saved<'a> {
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// How memory is brought back.
     pub memory: RestoreMemory,
+    /// Whether it is what was saved, or a copy.
+    pub identity: RestoreAs,
 }
 
 /// How many bytes the log in a container's folder takes, which is in memory on most machines.
@@ -207,12 +210,12 @@ impl Sandbox {
                 let created = client.call(CreateContainer { id, spec }, &descriptors);
                 created.map_err(|source| failed("create the container", source))?;
             }
-            Some(Saved { snapshot, memory }) => {
+            Some(Saved { snapshot, memory, identity }) => {
                 descriptors.extend(snapshot.files.iter().chain(&snapshot.data).map(AsFd::as_fd));
                 let builds = u32::try_from(snapshot.data.len()).unwrap_or(u32::MAX);
                 // How long it takes is a matter of how much there is.
                 client.set_timeout(None).map_err(|source| failed("restore the container", source))?;
-                let restored = client.call(Restore { id, spec, memory, builds }, &descriptors);
+                let restored = client.call(Restore { id, spec, memory, builds, identity }, &descriptors);
                 restored.map_err(|source| failed("restore the container", source))?;
                 let limited = client.set_timeout(Some(options.timeout));
                 limited.map_err(|source| failed("restore the container", source))?;

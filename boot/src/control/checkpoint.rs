@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use cloister_proto::container::gofer_connections;
 use cloister_proto::control::{
-    Checkpoint, CheckpointReply, ErrorKind, Failure, PrepareCheckpointReply, Restore,
+    Checkpoint, CheckpointReply, ErrorKind, Failure, PrepareCheckpointReply, Restore, RestoreAs,
 };
 use cloister_proto::transport::Connection;
 
+use super::create::{self, failed};
 use super::mounts::Gofers;
-use super::{Container, create, seccomp};
+use super::{Container, seccomp};
 use crate::kernel::Kernel;
 use crate::snapshot::{self, Files, Given};
 
@@ -68,7 +69,7 @@ pub(super) fn restore(
     request: Restore,
     mut descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
-    let Restore { id, spec, memory, builds } = request;
+    let Restore { id, spec, memory, builds, identity } = request;
     if !kernel.containers.is_empty() {
         return Err(Failure::new(ErrorKind::AlreadyExists, "the sandbox has a container"));
     }
@@ -96,6 +97,15 @@ pub(super) fn restore(
     let given =
         Given { files: descriptors, gofers: connections, usage, kernel: kernel_file, header, data, memory };
     let restored = snapshot::restore(kernel, &spec, given)?;
+    if let RestoreAs::Copy { hostname, environment } = identity {
+        if let Some(hostname) = hostname {
+            let named = restored.shared.uts.set_host(&hostname);
+            named.map_err(|errno| failed(format_args!("give the copy the name `{hostname}`"), errno))?;
+        }
+        kernel.generation.set_environment(environment.iter().map(|variable| &**variable));
+    }
+    // All files are open by now, so that this is a change to those who watch for it.
+    kernel.generation.advance();
     let tasks = restored.tasks.clone();
     if let Some(first) = tasks.first() {
         create::set_parameters(first, &spec.sysctl)?;

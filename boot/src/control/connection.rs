@@ -12,6 +12,7 @@ use cloister_proto::version::Handshake;
 use cloister_sync::{Lock, class};
 
 use super::container::Replier;
+use super::freeze::Held;
 use crate::event::Events;
 use crate::kernel::{HostEvents, Kernel, Watch};
 use crate::signal::{self, Signal};
@@ -24,6 +25,8 @@ enum Tied {
     Process(Pid),
     /// A container.
     Container(String),
+    /// A container's standing still.
+    Pause(Held),
 }
 
 /// A control connection.
@@ -34,7 +37,7 @@ pub(crate) struct ControlConnection {
     watch: OnceLock<Watch>,
     is_greeted: AtomicBool,
     is_closed: AtomicBool,
-    /// What is killed when the connection is closed before it ends.
+    /// What ends with the connection.
     tied: Lock<Vec<Tied>, { class::CONTAINER }>,
     this: Weak<Self>,
 }
@@ -69,8 +72,8 @@ impl ControlConnection {
         let _ = rustix::net::shutdown(&self.connection, rustix::net::Shutdown::Both);
     }
 
-    /// Kills what is not to live on without the connection.
-    fn kill_tied(&self) {
+    /// Ends what is not to last without the connection.
+    fn let_go_of_tied(&self) {
         let (kernel, tied) = (&self.kernel, std::mem::take(&mut *self.tied.lock()));
         for tied in tied {
             match tied {
@@ -84,6 +87,7 @@ impl ControlConnection {
                         kernel.containers.kill(kernel, &container);
                     }
                 }
+                Tied::Pause(held) => held.let_go(kernel),
             }
         }
     }
@@ -173,6 +177,10 @@ impl ControlConnection {
             Request::Pause(request) => {
                 return super::freeze::pause(kernel, &request.id, replier).err().map(Err);
             }
+            Request::Hold(request) => Held::new(kernel, request, descriptors).map(|held| {
+                self.tied.lock().push(Tied::Pause(held));
+                Done.into()
+            }),
             Request::Timeline(_) => Ok(kernel.timeline.reply().into()),
             Request::Keep(_) => super::keep::keep().map(|()| Done.into()),
             Request::Resume(request) => super::freeze::resume(kernel, &request.id).map(|()| Done.into()),
@@ -197,11 +205,12 @@ impl HostEvents for ControlConnection {
                 Ok(Received::Nothing) => return,
                 Ok(Received::Closed) => {
                     self.close();
-                    self.kill_tied();
+                    self.let_go_of_tied();
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a control connection broke the protocol");
                     self.close();
+                    self.let_go_of_tied();
                 }
             }
         }

@@ -1,13 +1,14 @@
-//! `Pause` and `Resume`: a container stands still, or goes on.
+//! `Pause`, `Resume` and `Hold`: a container stands still, or goes on.
 //!
 //! While a container is frozen no task of it is let go into guest code and none is taken from the run queue, but for those
 //! that are being killed. Tasks that wait go on waiting: what wakes them puts them into the run queue as ever. Timers are late
 //! until the thaw if all of the sandbox is frozen; otherwise what they do to a frozen container is found by it then. Requests to
 //! freeze and thaw are handled by the worker, between tasks.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use cloister_proto::control::{Done, ErrorKind, Failure, Status};
+use cloister_proto::control::{Done, ErrorKind, Failure, Hold, Otherwise, Status};
 use cloister_sync::{Lock, class};
 
 use super::container::Replier;
@@ -108,4 +109,56 @@ pub(super) fn thaw(kernel: &Kernel, freezer: &Freezer) -> bool {
     freezer.answer(&Err(Failure::new(ErrorKind::InvalidState, message)));
     kernel.reactor.notify();
     true
+}
+
+/// A container that does not stand still for longer than a connection lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    id: String,
+    otherwise: Otherwise,
+    /// It has a second name once the container is on the disk.
+    file: Option<OwnedFd>,
+}
+
+impl Held {
+    /// Holds a container.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hold`] says.
+    pub(super) fn new(
+        kernel: &Kernel,
+        request: Hold,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<Self, Failure> {
+        let Hold { id, otherwise } = request;
+        kernel.containers.get(&id)?;
+        let file = descriptors.pop();
+        if !descriptors.is_empty() {
+            return Err(Failure::new(
+                ErrorKind::InvalidArgument,
+                "a container is held with one file at most",
+            ));
+        }
+        Ok(Self { id, otherwise, file })
+    }
+
+    /// Ends the sandbox if the container is on the disk, or else lets it go on.
+    pub(super) fn let_go(self, kernel: &Kernel) {
+        let is_on_disk = match self.file.map(rustix::fs::fstat) {
+            None => false,
+            Some(Ok(stat)) => stat.st_nlink > 1,
+            Some(Err(error)) => {
+                tracing::error!(%error, "can't see whether a container was suspended: it goes on");
+                false
+            }
+        };
+        if is_on_disk {
+            kernel.finish();
+        } else if self.otherwise == Otherwise::GoesOn
+            && let Ok(container) = kernel.containers.get(&self.id)
+        {
+            thaw(kernel, &container.tasks.freezer);
+        }
+    }
 }

@@ -7,7 +7,7 @@ pub(crate) mod dev;
 pub(crate) mod devpts;
 pub(crate) mod gofer;
 pub(crate) mod host;
-mod kernfs;
+pub(crate) mod kernfs;
 pub(crate) mod overlay;
 pub(crate) mod pipe;
 pub(crate) mod proc;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloister_platform::{Platform, Supervisor};
 
-use super::{Parameters, Reactor, RunQueue, TimerQueue};
+use super::{Generation, Parameters, Reactor, RunQueue, TimerQueue};
 use crate::control::Containers;
 use crate::control::timeline::Timeline;
 use crate::event::Nesting;
@@ -93,6 +93,8 @@ pub(crate) struct Kernel {
     pub(crate) unimplemented: UnimplementedLog,
     /// The id of this boot, a random UUID (`/proc/sys/kernel/random/boot_id`).
     pub(crate) boot_id: String,
+    /// Which snapshot it comes from.
+    pub(crate) generation: Generation,
     /// When which step of the start was done.
     pub(crate) timeline: Timeline,
     finished: AtomicBool,
@@ -126,6 +128,7 @@ impl Kernel {
             epoll_nesting: Nesting::default(),
             unimplemented: UnimplementedLog::default(),
             boot_id: random_uuid(),
+            generation: Generation::default(),
             timeline: Timeline::default(),
             finished: AtomicBool::new(false),
             syscalls: AtomicU64::new(0),

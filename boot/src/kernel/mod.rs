@@ -5,6 +5,7 @@
 //! parked task woken (another task's call, a timer, host readiness) ──> run queue ──> re-entered
 //! ```
 
+mod generation;
 mod identity;
 mod kernel;
 mod parameters;
@@ -13,6 +14,7 @@ mod reactor;
 mod run_queue;
 mod timer_queue;
 
+pub(crate) use generation::{Generation, GenerationImage};
 pub(crate) use identity::{MACHINE, RELEASE, VERSION};
 pub(crate) use kernel::{Kernel, KernelOptions};
 pub(crate) use parameters::{Parameter, Parameters};

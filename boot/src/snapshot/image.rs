@@ -12,6 +12,7 @@ use crate::fs::{
     Attributes, FdTableImage, FileLocksImage, FsContextImage, MountNamespaceImage, OpenFileImage, PathImage,
 };
 use crate::ipc::IpcImage;
+use crate::kernel::GenerationImage;
 use crate::mm::MmImage;
 use crate::net::inet::{TcpSocketImage, UdpSocketImage};
 use crate::net::netlink::NetlinkSocketImage;
@@ -28,6 +29,7 @@ use crate::tty::PtyImage;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KernelImage {
     pub(super) clock: ClockImage,
+    pub(super) generation: GenerationImage,
     pub(super) container: ContainerImage,
     pub(super) file_systems: Vec<FileSystemImage>,
     pub(super) namespaces: Vec<MountNamespaceImage>,

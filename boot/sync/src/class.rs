@@ -28,6 +28,8 @@ pub const TASK: u8 = 40;
 pub const FS_CONTEXT: u8 = 50;
 /// Protects the names of a UTS namespace.
 pub const UTS: u8 = 55;
+/// What a sandbox was told of the snapshot that it comes from; nothing is locked under it.
+pub const GENERATION: u8 = 57;
 /// Protects a descriptor table.
 pub const FD_TABLE: u8 = 60;
 /// Protects the parts of a futex operation that must be seen as one: a bucket of waiters.

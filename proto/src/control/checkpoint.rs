@@ -3,6 +3,7 @@
 //! The kernel opens no files: a client prepares the checkpoint, which tells the processes of the host that hold guest memory,
 //! opens their lists of pages, and hands them in with the files that are to be written.
 
+use crate::ByteString;
 use crate::codec::{Decode, Encode};
 use crate::container::ContainerSpec;
 
@@ -74,6 +75,23 @@ pub struct Restore {
     pub memory: RestoreMemory,
     /// How many builds have pages.
     pub builds: u32,
+    /// Whether it is what was saved, or a copy.
+    pub identity: RestoreAs,
+}
+
+/// Whether what is brought back is what was saved, or a copy beside others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum RestoreAs {
+    /// It is what was saved.
+    #[default]
+    Itself,
+    /// It is a copy.
+    Copy {
+        /// Its host name, if it is to have another one.
+        hostname: Option<ByteString>,
+        /// What it can read in `/proc/cloister/environment`, each `NAME=value`.
+        environment: Vec<ByteString>,
+    },
 }
 
 /// How memory is brought back.

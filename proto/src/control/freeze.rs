@@ -1,4 +1,4 @@
-//! `Pause` and `Resume`: a container stands still, or goes on.
+//! `Pause`, `Resume` and `Hold`: a container stands still, or goes on.
 
 use crate::codec::{Decode, Encode};
 
@@ -16,4 +16,26 @@ pub struct Pause {
 pub struct Resume {
     /// The container's id.
     pub id: String,
+}
+
+/// Ties a container to the connection, so that it never stands still with nobody to let it go on. When the connection is
+/// closed, the sandbox ends if the donated file has two names or more by then: the container is on the disk, and the second name
+/// says so. Otherwise it does what `otherwise` says.
+///
+/// Descriptors: the file, or none. Errors: `NotFound`; `InvalidArgument` for a wrong number of descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hold {
+    /// The container's id.
+    pub id: String,
+    /// What becomes of it if the file has one name.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a container that was [held](Hold) and is not to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Otherwise {
+    /// It goes on if it is frozen.
+    GoesOn,
+    /// It stays as it is.
+    Stays,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Checkpoint, CheckpointReply, ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus,
-    Hello, Keep, Pause, PrepareCheckpoint, PrepareCheckpointReply, Processes, ProcessesReply, ReadFile,
+    Hello, Hold, Keep, Pause, PrepareCheckpoint, PrepareCheckpointReply, Processes, ProcessesReply, ReadFile,
     ReadFileReply, Restore, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer, State,
     Statistics, StatisticsReply, Strace, Timeline, TimelineReply, Wait, WaitPid,
 };
@@ -123,6 +123,8 @@ pub enum Request {
     Checkpoint(Checkpoint),
     /// Brings a sandbox back.
     Restore(Restore),
+    /// Ties a container to the connection.
+    Hold(Hold),
 }
 
 requests! {
@@ -136,6 +138,7 @@ requests! {
     Execute -> ExecuteReply,
     WaitPid -> ExitStatus,
     Pause -> Done,
+    Hold -> Done,
     Resume -> Done,
     Strace -> Done,
     Stacks -> StacksReply,

@@ -23,13 +23,14 @@ mod timeline;
 mod wait;
 
 pub use checkpoint::{
-    Checkpoint, CheckpointReply, FileSum, PrepareCheckpoint, PrepareCheckpointReply, Restore, RestoreMemory,
+    Checkpoint, CheckpointReply, FileSum, PrepareCheckpoint, PrepareCheckpointReply, Restore, RestoreAs,
+    RestoreMemory,
 };
 pub use client::{Client, ClientError, Event, Ticket};
 pub use container::{ContainerState, CreateContainer, Destroy, StartContainer, State, Status};
 pub use debug::{Stacks, StacksReply, Statistics, StatisticsReply, Strace};
 pub use execute::{Execute, ExecuteReply, OnHangUp};
-pub use freeze::{Pause, Resume};
+pub use freeze::{Hold, Otherwise, Pause, Resume};
 pub use hello::Hello;
 pub use keep::Keep;
 pub use limits::SetLimits;

@@ -9,7 +9,8 @@ use cloister_proto::container::Overlay;
 
 use super::{
     attend, checkpoint, completions, create, debug, delete, do_command, events, exec, features, install,
-    kill, list, man, pause, ps, read, restore, run, spec, start, state, syscalls, update, usage, wait,
+    kill, list, man, pause, ps, read, restore, run, spawn, spec, start, state, suspend, syscalls, template,
+    update, usage, wait,
 };
 
 /// Runs programs and OCI containers in sandboxes that have their own kernel.
@@ -137,6 +138,11 @@ pub(crate) enum Command {
     Resume(pause::Resume),
     Checkpoint(checkpoint::Checkpoint),
     Restore(restore::Restore),
+    Suspend(suspend::Suspend),
+    Wake(suspend::Wake),
+    #[command(subcommand)]
+    Template(template::Template),
+    Spawn(spawn::Spawn),
     Update(update::Update),
     Events(events::Events),
     Usage(usage::Usage),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use cloister_proto::container::Overlay;
+use cloister_runtime::bundle::Bundle;
 use cloister_runtime::container::{CreateOptions, Created, create};
 use cloister_runtime::sandbox::Saved;
 use cloister_runtime::state::ContainerId;
@@ -29,12 +30,8 @@ pub(super) struct BundleArgs {
     /// Folder of the OCI bundle
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     bundle: PathBuf,
-    /// File to write the process id of the sandbox to
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// Unix socket to send the master end of the container's terminal to
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
+    #[command(flatten)]
+    handles: HandleArgs,
     /// Number of descriptors from 3 on to pass to the container
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=MAX_PRESERVED))]
     pub(super) preserve_fds: u32,
@@ -44,6 +41,35 @@ pub(super) struct BundleArgs {
     /// Accepted for callers of other runtimes; a sandbox has keys of its own
     #[arg(long, hide = true)]
     no_new_keyring: bool,
+}
+
+/// Flags about what the caller gets of a new sandbox.
+#[derive(Debug, Args)]
+pub(super) struct HandleArgs {
+    /// File to write the process id of the sandbox to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Unix socket to send the master end of the container's terminal to
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+}
+
+impl HandleArgs {
+    /// How a container is created; in the foreground it dies with us and may have our terminal.
+    pub(super) fn options<'a>(&'a self, context: &'a Context, foreground: bool) -> CreateOptions<'a> {
+        CreateOptions {
+            overlay: context.overlay(Overlay::None),
+            pid_file: self.pid_file.as_deref(),
+            console_socket: self.console_socket.as_deref(),
+            share_terminal: foreground,
+            preserved: context.preserved(),
+            cgroups: context.cgroup_policy(),
+            sandbox: context.sandbox(),
+            log: context.log_file(),
+            deputy: None,
+            saved: None,
+        }
+    }
 }
 
 impl BundleArgs {
@@ -75,21 +101,9 @@ impl BundleArgs {
         foreground: bool,
         saved: Option<Saved<'_>>,
     ) -> anyhow::Result<Created> {
-        let options = CreateOptions {
-            bundle: &self.bundle,
-            overlay: context.overlay(Overlay::None),
-            pid_file: self.pid_file.as_deref(),
-            console_socket: self.console_socket.as_deref(),
-            share_terminal: foreground,
-            stdio: None,
-            preserved: context.preserved(),
-            cgroups: context.cgroup_policy(),
-            sandbox: context.sandbox(),
-            log: context.log_file(),
-            deputy: if foreground { None } else { Some(attend::command(context, id)?) },
-            saved,
-        };
-        Ok(create(&context.store()?, id, &options)?)
+        let deputy = if foreground { None } else { Some(attend::command(context, id)?) };
+        let options = CreateOptions { deputy, saved, ..self.handles.options(context, foreground) };
+        Ok(create(&context.store()?, id, Bundle::load(&self.bundle)?, &options)?)
     }
 }
 

@@ -25,10 +25,13 @@ mod ps_columns;
 mod read;
 mod restore;
 mod run;
+mod spawn;
 mod spec;
 mod start;
 mod state;
+mod suspend;
 mod syscalls;
+mod template;
 mod update;
 mod usage;
 mod wait;
@@ -59,6 +62,10 @@ pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCod
         Command::Resume(command) => command.resume(context),
         Command::Checkpoint(command) => command.run(context),
         Command::Restore(command) => command.run(context),
+        Command::Suspend(command) => command.run(context),
+        Command::Wake(command) => command.run(context),
+        Command::Template(command) => command.run(context),
+        Command::Spawn(command) => command.run(context),
         Command::Update(command) => command.run(context),
         Command::Events(command) => command.run(context),
         Command::Usage(command) => command.run(context),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use cloister_proto::control::{RestoreMemory, Resume};
+use cloister_proto::control::{RestoreAs, RestoreMemory};
 use cloister_runtime::foreground::Foreground;
 use cloister_runtime::sandbox::Saved;
 use cloister_runtime::snapshot::{Snapshot, Verify};
@@ -13,7 +13,7 @@ use cloister_runtime::state::ContainerId;
 use super::Context;
 use super::checkpoint::CriuArgs;
 use super::create::BundleArgs;
-use super::run::see_through;
+use super::run::{go_on, see_through};
 
 /// Bring a container back that `checkpoint` saved
 ///
@@ -57,13 +57,9 @@ impl Restore {
             Lazy::Eager => (RestoreMemory::Eager, Verify::Pages),
         };
         let snapshot = Snapshot::open(&self.image_path, verify)?;
-        let saved = Saved { snapshot: &snapshot, memory };
+        let saved = Saved { snapshot: &snapshot, memory, identity: RestoreAs::Itself };
         let foreground = if self.detach { None } else { Some(Foreground::begin()?) };
         let created = self.options.restore(context, &self.id, foreground.is_some(), saved)?;
-        see_through(created, &self.id, foreground, false, |created, _| {
-            let resumed = created.sandbox.client.call(Resume { id: self.id.to_string() }, &[]);
-            resumed.map_err(|source| created.sandbox.explain("resume the container", source))?;
-            Ok(())
-        })
+        see_through(created, &self.id, foreground, false, |created, _| go_on(created, &self.id))
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use cloister_proto::control::{Done, Resume};
 use cloister_runtime::container::{Created, start_with};
 use cloister_runtime::foreground::Foreground;
 use cloister_runtime::hooks;
@@ -45,7 +46,7 @@ impl Run {
 }
 
 /// Has a new container begin, and sees it through to its end if it is in the foreground; then it is deleted unless it is to
-/// be kept. Nothing of it is left if it does not begin.
+/// be kept. Nothing of it is left if it does not begin. A container that is suspended meanwhile is nobody's but the disk's.
 pub(super) fn see_through(
     mut created: Created,
     id: &ContainerId,
@@ -66,11 +67,25 @@ pub(super) fn see_through(
         created.release()?;
         return Ok(ExitCode::SUCCESS);
     };
-    let status = created.sandbox.wait(&foreground, id, ticket)?;
+    let status = match created.sandbox.wait(&foreground, id, ticket) {
+        Err(_) if created.has_left() => {
+            created.end(Duration::ZERO, true);
+            return Ok(ExitCode::SUCCESS);
+        }
+        status => status?,
+    };
     let stopped = OciState::new(id, &created.record, Status::Stopped);
     created.end(Duration::from_secs(2), keep);
     if !keep {
         hooks::run_poststop(hooks.as_ref(), &stopped);
     }
     Ok(status.code().into())
+}
+
+/// Lets a container go on that was brought back.
+pub(super) fn go_on(created: &mut Created, id: &ContainerId) -> anyhow::Result<()> {
+    match created.sandbox.client.call(Resume { id: id.to_string() }, &[]) {
+        Ok(Done) => Ok(()),
+        Err(source) => Err(created.sandbox.explain("resume the container", source).into()),
+    }
 }

@@ -22,7 +22,7 @@ impl Wait {
         let action = "wait for";
         let fail = |source| ContainerError::Client { action, id: self.id.clone(), source };
         let entry = context.store()?.peek(&self.id)?;
-        if entry.record()?.boot.open().is_none() {
+        if !entry.is_suspended() && entry.record()?.boot.open().is_none() {
             // How it ended was told to who waited then.
             let (id, status) = (self.id.clone(), Status::Stopped);
             return Err(StateError::WrongStatus { id, action, status }.into());

@@ -6,13 +6,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use caps::{CapSet, Capability};
-use cloister_proto::control::{Checkpoint, Client, ClientError, Method, Pause, PrepareCheckpoint, Resume};
+use cloister_proto::control::{
+    Checkpoint, Client, ClientError, Hold, Method, Otherwise, Pause, PrepareCheckpoint, Resume,
+};
 use cloister_proto::snapshot::PAGEMAPS_PER_PACKET;
 use cloister_proto::transport::Connection;
 
 use super::{ContainerError, delete, status};
 use crate::snapshot::{NewSnapshot, SnapshotError};
-use crate::state::{Entry, Record, StateError, Status};
+use crate::state::{ContainerId, Entry, Record, StateError, Status};
 
 /// What becomes of the container once it is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,51 +31,89 @@ pub enum AfterCheckpoint {
 ///
 /// The container does not run, something of it cannot be saved, or the system's; it then goes on as before.
 pub fn checkpoint(entry: Entry, place: &Path, after: AfterCheckpoint) -> Result<(), ContainerError> {
+    const ACTION: &str = "checkpoint";
     let record = entry.record()?;
     let status = status(&entry, &record)?;
     if !matches!(status, Status::Running | Status::Paused) {
         let id = entry.id().clone();
-        return Err(StateError::WrongStatus { id, action: "checkpoint", status }.into());
+        return Err(StateError::WrongStatus { id, action: ACTION, status }.into());
     }
     let snapshot = NewSnapshot::new(place)?;
-    // Without a time-out: how long it takes is a matter of how much there is, and a kernel that ends hangs up.
-    let connection = entry.connect().map_err(|error| client_error(&entry, error.into()))?;
-    let client = Client::new(connection, None).map_err(|source| client_error(&entry, source))?;
-    let mut saving = Saving { entry: &entry, client, resumes: false };
-    if status == Status::Running {
-        saving.call(Pause { id: entry.id().to_string() })?;
-        saving.resumes = true;
-    }
+    let mut saving = Saving::begin(&entry, ACTION, status, None)?;
     saving.save(&record, snapshot)?;
-    if after == AfterCheckpoint::Delete {
-        saving.resumes = false;
-        drop(saving);
-        return delete(entry, true);
+    match after {
+        AfterCheckpoint::Delete => {
+            // As long as this is held, it does not go on.
+            saving.resumes = false;
+            delete(entry, true)
+        }
+        AfterCheckpoint::LeaveRunning => Ok(()),
     }
-    Ok(())
 }
 
-fn client_error(entry: &Entry, source: ClientError) -> ContainerError {
-    ContainerError::Client { action: "checkpoint", id: entry.id().clone(), source }
+/// Connects to a container's kernel and [holds](Hold) the container for as long as the connection lasts; `note` is the file whose
+/// names tell whether it is on the disk by then.
+pub(super) fn hold(
+    entry: &Entry,
+    action: &'static str,
+    otherwise: Otherwise,
+    note: Option<&File>,
+) -> Result<Client, ContainerError> {
+    let fail = |source| ContainerError::Client { action, id: entry.id().clone(), source };
+    // Without a time-out: how long it takes is a matter of how much there is, and a kernel that ends hangs up.
+    let connection = entry.connect().map_err(|error| fail(error.into()))?;
+    let mut client = Client::new(connection, None).map_err(fail)?;
+    let descriptors: Vec<_> = note.iter().map(|note| note.as_fd()).collect();
+    client.call(Hold { id: entry.id().to_string(), otherwise }, &descriptors).map_err(fail)?;
+    Ok(client)
 }
 
-/// A container that is being saved. Dropping it lets the container go on that ran before.
-struct Saving<'a> {
-    entry: &'a Entry,
+/// A container that is being saved. It goes on if it ran before, when this is dropped or the process is killed.
+pub(super) struct Saving {
+    id: ContainerId,
+    action: &'static str,
     client: Client,
     resumes: bool,
 }
 
-impl Saving<'_> {
-    fn call<M: Method>(&mut self, request: M) -> Result<M::Reply, ContainerError> {
-        self.client.call(request, &[]).map_err(|source| client_error(self.entry, source))
+impl Saving {
+    /// Has a container stand still.
+    pub(super) fn begin(
+        entry: &Entry,
+        action: &'static str,
+        status: Status,
+        note: Option<&File>,
+    ) -> Result<Self, ContainerError> {
+        let runs = status == Status::Running;
+        let otherwise = if runs { Otherwise::GoesOn } else { Otherwise::Stays };
+        let client = hold(entry, action, otherwise, note)?;
+        let mut saving = Self { id: entry.id().clone(), action, client, resumes: false };
+        if runs {
+            saving.call(Pause { id: entry.id().to_string() })?;
+            saving.resumes = true;
+        }
+        Ok(saving)
     }
 
-    fn save(&mut self, record: &Record, snapshot: NewSnapshot) -> Result<(), ContainerError> {
-        let id = self.entry.id().to_string();
+    /// Lets go of the container without having it go on: the names of its note decide what becomes of it.
+    pub(super) fn leave_paused(mut self) {
+        self.resumes = false;
+    }
+
+    fn fail(&self, source: ClientError) -> ContainerError {
+        ContainerError::Client { action: self.action, id: self.id.clone(), source }
+    }
+
+    fn call<M: Method>(&mut self, request: M) -> Result<M::Reply, ContainerError> {
+        self.client.call(request, &[]).map_err(|source| self.fail(source))
+    }
+
+    /// Saves it.
+    pub(super) fn save(&mut self, record: &Record, snapshot: NewSnapshot) -> Result<(), ContainerError> {
+        let id = self.id.to_string();
         let processes = self.call(PrepareCheckpoint { id: id.clone() })?.processes;
         let lists = pagemaps(record.boot.pid, &processes)?;
-        let transport = |error| client_error(self.entry, ClientError::Transport(error));
+        let transport = |error| self.fail(ClientError::Transport(error));
         let (ours, theirs) = Connection::pair().map_err(transport)?;
         for lists in lists.chunks(PAGEMAPS_PER_PACKET) {
             let lists: Vec<_> = lists.iter().map(AsFd::as_fd).collect();
@@ -84,18 +124,18 @@ impl Saving<'_> {
         let mut descriptors: Vec<_> = snapshot.files().iter().map(AsFd::as_fd).collect();
         descriptors.push(theirs.as_fd());
         let request = Checkpoint { id, build: snapshot.build() };
-        let reply =
-            self.client.call(request, &descriptors).map_err(|source| client_error(self.entry, source))?;
-        snapshot.commit(self.entry.id(), &reply.files)?;
+        let reply = self.client.call(request, &descriptors);
+        let reply = reply.map_err(|source| self.fail(source))?;
+        snapshot.commit(&self.id, &reply.files)?;
         Ok(())
     }
 }
 
-impl Drop for Saving<'_> {
+impl Drop for Saving {
     fn drop(&mut self) {
         if self.resumes {
             // A kernel that has ended needs no resume, and any other takes it.
-            let _ = self.client.call(Resume { id: self.entry.id().to_string() }, &[]);
+            let _ = self.client.call(Resume { id: self.id.to_string() }, &[]);
         }
     }
 }

@@ -19,8 +19,7 @@ use super::ContainerError;
 /// Both ends of a terminal.
 #[derive(Debug)]
 pub struct Console {
-    /// The caller's end.
-    pub master: OwnedFd,
+    master: OwnedFd,
     /// The container's end.
     pub terminal: OwnedFd,
 }

@@ -21,14 +21,12 @@ use crate::hooks::{self, Point};
 use crate::launch::HostLimits;
 use crate::sandbox::{self, Sandbox, Saved};
 use crate::snapshot::SnapshotError;
-use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, Status, Store};
+use crate::state::{ContainerId, Entry, OciState, ProcessIdentity, Record, RootWrites, Status, Store};
 use crate::timeline::Timeline;
 
 /// How a container is created.
 #[derive(Debug)]
 pub struct CreateOptions<'a> {
-    /// The bundle's folder.
-    pub bundle: &'a Path,
     /// Where writes to the root go.
     pub overlay: Overlay,
     /// File that is to hold the process id, written last.
@@ -37,9 +35,6 @@ pub struct CreateOptions<'a> {
     pub console_socket: Option<&'a Path>,
     /// Whether the caller's own terminal may become the container's.
     pub share_terminal: bool,
-    /// The process' standard files; the caller's own if there are none. Of a process with a terminal they are that terminal,
-    /// which nobody else on the host has.
-    pub stdio: Option<[BorrowedFd<'a>; 3]>,
     /// Descriptors that the process has as 3 and on.
     pub preserved: &'a [OwnedFd],
     /// How its control group is chosen.
@@ -67,7 +62,7 @@ pub struct Created {
     folder: Folder,
 }
 
-/// A container's folder that is removed when it is dropped.
+/// A container's folder that is removed when it is dropped, unless the container is on the disk.
 #[derive(Debug)]
 struct Folder(Option<Entry>);
 
@@ -80,6 +75,11 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
+            if entry.is_suspended() {
+                // What is left is removed by the next attempt to wake it as well.
+                let _ = remove_traces(&entry);
+                return;
+            }
             // Nothing can be done about a failure, and the one that led here is what the user should see.
             if entry.has_joined() {
                 let _ = destroy(&entry);
@@ -121,22 +121,43 @@ impl Created {
         hooks::run_poststop(hooks.as_ref(), &state);
     }
 
+    /// Returns whether the container is suspended, or was since it was created: its sandbox is none of ours any more.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let is_ours = |record: Record| record.boot == self.record.boot;
+        self.entry().is_suspended() || !self.entry().record().is_ok_and(is_ours)
+    }
+
     /// Lets the container live on after this value and this process.
     ///
     /// # Errors
     ///
     /// Its kernel has ended; nothing is left behind.
-    pub fn release(mut self) -> Result<(), ContainerError> {
+    pub fn release(self) -> Result<(), ContainerError> {
+        self.release_locked().map(drop)
+    }
+
+    /// As [`Created::release`]; returns the folder, which is locked if it was.
+    pub(super) fn release_locked(mut self) -> Result<Entry, ContainerError> {
         self.sandbox.release()?;
-        self.folder.0 = None;
         if let Some(deputy) = self.deputy {
             deputy.release();
         }
-        Ok(())
+        Ok(self.folder.0.take().expect("it is taken out only when this ends"))
     }
 }
 
-/// Creates a container.
+/// Removes what a sandbox that has ended leaves in the folder of its container and on the host: socket and control group.
+pub(super) fn remove_traces(entry: &Entry) -> Result<(), ContainerError> {
+    entry.remove_socket()?;
+    if let Some(group) = entry.group()? {
+        group.remove()?;
+        entry.forget_group()?;
+    }
+    Ok(())
+}
+
+/// Creates a container from a bundle.
 ///
 /// # Errors
 ///
@@ -144,11 +165,24 @@ impl Created {
 pub fn create(
     store: &Store,
     id: &ContainerId,
+    bundle: Bundle,
+    options: &CreateOptions<'_>,
+) -> Result<Created, ContainerError> {
+    let created = create_in(store, || Ok(store.create(id)?), bundle, options)?;
+    // Others can signal and even delete it while we wait for its end in the foreground.
+    created.entry().unlock()?;
+    Ok(created)
+}
+
+/// Creates a container in the folder that `open` makes once all else makes sense. It stays locked.
+pub(super) fn create_in(
+    store: &Store,
+    open: impl FnOnce() -> Result<Entry, ContainerError>,
+    bundle: Bundle,
     options: &CreateOptions<'_>,
 ) -> Result<Created, ContainerError> {
     let mut timeline = Timeline::default();
     timeline.mark("create: begins");
-    let bundle = Bundle::load(options.bundle)?;
     let role = Role::of(&bundle.spec)?;
     let joined = match &role {
         Role::Member(root) => Some(Joined::look(store, root)?),
@@ -158,11 +192,14 @@ pub fn create(
     prepared.spec.process.preserved = u32::try_from(options.preserved.len()).unwrap_or(u32::MAX);
     let rootfs =
         prepared.binds.first().map(|root| root.source.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = Folder(Some(store.create(id)?));
+    let root_writes = RootWrites::of(&prepared.spec.root);
+    let folder = Folder(Some(open()?));
+    let id = &folder.entry().id().clone();
+    // Only one that is woken has a record already.
+    let created =
+        folder.entry().record().map_or_else(|_| Timestamp::now().to_string(), |record| record.created);
     let console = console(&bundle.spec, &prepared, options)?;
-    let given = options.stdio.filter(|_| prepared.spec.process.terminal).map(|[terminal, ..]| terminal);
-    let terminal = console.as_ref().map(AsFd::as_fd).or(given);
-    let mut files = stdio(console.as_ref(), options).to_vec();
+    let mut files = stdio(console.as_ref()).to_vec();
     files.extend(options.preserved.iter().map(AsFd::as_fd));
     let limits = HostLimits {
         group: group(folder.entry(), &bundle.spec, &role, options.cgroups)?,
@@ -170,7 +207,7 @@ pub fn create(
     };
     timeline.mark("create: bundle, folder and control group are ready");
     let sandbox_options =
-        sandbox::Options { limits, owns_terminal: terminal.is_some(), ..options.sandbox.clone() };
+        sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
     if joined.is_some() && options.saved.is_some() {
         return Err(SnapshotError::Pod.into());
     }
@@ -180,10 +217,10 @@ pub fn create(
         destroy(folder.entry())?;
     }
     let mut deputy = match (&joined, &options.deputy) {
-        (Some(_), Some(command)) => Some(command.start(folder.entry(), terminal)?),
+        (Some(_), Some(command)) => Some(command.start(folder.entry(), console.as_ref().map(AsFd::as_fd))?),
         _ => None,
     };
-    let sandbox = match (&joined, options.saved) {
+    let sandbox = match (&joined, options.saved.clone()) {
         (None, Some(saved)) => {
             Sandbox::restore(folder.entry(), prepared, &files, options.log, &sandbox_options, saved)?
         }
@@ -212,9 +249,10 @@ pub fn create(
         bundle: bundle.path,
         rootfs: rootfs.into(),
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
-        created: Timestamp::now().to_string(),
+        created,
         owner: rustix::process::getuid().as_raw(),
         timeline,
+        root_writes,
         sandbox: joined.map(|joined| joined.pod.root.to_string()),
         boot,
         gofer: identity(sandbox.gofer.pid())?,
@@ -232,8 +270,6 @@ pub fn create(
     if let Some(path) = options.pid_file {
         write_pid_file(path, created.record.process().pid)?;
     }
-    // Others can signal and even delete it while we wait for its end in the foreground.
-    created.entry().unlock()?;
     Ok(created)
 }
 
@@ -285,7 +321,6 @@ fn console(
     options: &CreateOptions<'_>,
 ) -> Result<Option<OwnedFd>, ContainerError> {
     match (prepared.spec.process.terminal, options.console_socket) {
-        (true, None) if options.stdio.is_some() => Ok(None),
         (false, None) => Ok(None),
         (false, Some(_)) => Err(ContainerError::UnusedConsole),
         (true, Some(socket)) => Console::new(spec.process().as_ref())?.send(socket).map(Some),
@@ -297,11 +332,10 @@ fn console(
     }
 }
 
-fn stdio<'a>(console: Option<&'a OwnedFd>, options: &CreateOptions<'a>) -> [BorrowedFd<'a>; 3] {
-    match (console, options.stdio) {
-        (Some(terminal), _) => [terminal.as_fd(); 3],
-        (None, Some(given)) => given,
-        (None, None) => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
+fn stdio(console: Option<&OwnedFd>) -> [BorrowedFd<'_>; 3] {
+    match console {
+        Some(terminal) => [terminal.as_fd(); 3],
+        None => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
     }
 }
 

@@ -65,7 +65,7 @@ fn ends_by_itself(process: ProcessIdentity) -> bool {
 }
 
 /// Kills a process and waits for its end. Whether it has ended.
-fn end(process: ProcessIdentity) -> bool {
+pub(super) fn end(process: ProcessIdentity) -> bool {
     let Some(pidfd) = process.open() else { return true };
     // Fails only if it has ended.
     let _ = pidfd_send_signal(&pidfd, Signal::KILL);

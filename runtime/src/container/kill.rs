@@ -23,6 +23,9 @@ pub fn kill(entry: &Entry, signal: i32, all: bool) -> Result<(), ContainerError>
         Status::Stopped => {
             return Err(StateError::NotRunning(entry.id().clone()).into());
         }
+        Status::Suspended => {
+            return Err(StateError::Suspended { id: entry.id().clone(), action: "signal" }.into());
+        }
         Status::Created if signal == Name::SIGKILL as i32 && record.sandbox.is_none() => {
             if let Some(boot) = record.boot.open() {
                 // Fails only if it has ended just now.

@@ -9,8 +9,8 @@ mod error;
 mod join;
 mod kill;
 mod start;
-mod stats;
 mod status;
+mod suspend;
 mod update;
 mod usage;
 
@@ -23,7 +23,7 @@ pub use error::ContainerError;
 pub use join::{DeputyCommand, attend};
 pub use kill::{kill, parse_signal};
 pub use start::{start, start_with};
-pub use stats::stats;
 pub use status::{state, status};
+pub use suspend::{suspend, wake};
 pub use update::update;
 pub use usage::{Usage, file_server_of, programs_of};

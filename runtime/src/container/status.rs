@@ -14,6 +14,9 @@ use crate::state::{Entry, OciState, Record, Status};
 ///
 /// The kernel runs, but does not answer.
 pub fn status(entry: &Entry, record: &Record) -> Result<Status, ContainerError> {
+    if entry.is_suspended() {
+        return Ok(Status::Suspended);
+    }
     let Some(boot) = record.boot.open() else { return Ok(Status::Stopped) };
     let id = entry.id().clone();
     let answer = connect(entry, "ask for the state of").and_then(|mut client| {

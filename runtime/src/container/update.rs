@@ -19,6 +19,9 @@ pub fn update(entry: &Entry, patch: &Value) -> Result<(), ContainerError> {
     if status == Status::Stopped {
         return Err(StateError::WrongStatus { id: entry.id().clone(), action: "update", status }.into());
     }
+    if status == Status::Suspended {
+        return Err(StateError::Suspended { id: entry.id().clone(), action: "update" }.into());
+    }
     let group = entry.group()?.ok_or_else(|| ContainerError::NoGroup(entry.id().clone()))?;
     let mut config = entry.config()?;
     let old = config.linux().as_ref().and_then(|linux| linux.resources().as_ref());

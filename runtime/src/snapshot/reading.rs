@@ -44,15 +44,7 @@ impl Snapshot {
     /// There is none, or it is damaged, of another version, or needs another processor.
     pub fn open(place: &Path, verify: Verify) -> Result<Self, SnapshotError> {
         let path = place.join(MANIFEST);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && place.is_dir() => {
-                return Err(SnapshotError::NoManifest(place.to_owned()));
-            }
-            Err(error) => return Err(failed("read", &path)(error)),
-        };
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .map_err(|source| SnapshotError::Manifest { path: path.clone(), source })?;
+        let manifest = Manifest::read(place)?;
         check_versions(place, &manifest)?;
         let missing: Vec<_> = manifest.processor.difference(&processor()).cloned().collect();
         if !missing.is_empty() {
@@ -67,6 +59,26 @@ impl Snapshot {
         let files = vec![open(KERNEL, Verify::Pages)?, open(HEADER, Verify::Pages)?];
         let data = vec![open(DATA, verify)?];
         Ok(Self { manifest, files, data })
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of the snapshot at `place`, and believes it.
+    ///
+    /// # Errors
+    ///
+    /// There is no snapshot, or the manifest is damaged.
+    pub fn read(place: &Path) -> Result<Self, SnapshotError> {
+        let path = place.join(MANIFEST);
+        match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|source| SnapshotError::Manifest { path, source })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && place.is_dir() => {
+                Err(SnapshotError::NoManifest(place.to_owned()))
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Entry {
             .map_err(|source| self.file_error("write the configuration", source))
     }
 
-    fn write_json(&self, name: &str, value: &impl serde::Serialize) -> io::Result<()> {
+    pub(super) fn write_json(&self, name: &str, value: &impl serde::Serialize) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(&self.path)?;
         serde_json::to_writer(&mut file, value)?;
         file.flush()?;
@@ -135,6 +135,18 @@ impl Entry {
         fs::set_permissions(self.path.join("control.sock"), fs::Permissions::from_mode(0o600))
             .map_err(|source| TransportError::Io { action: "close the control socket to others", source })?;
         Ok(listener)
+    }
+
+    /// Removes the control socket, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn remove_socket(&self) -> Result<(), StateError> {
+        match fs::remove_file(self.path.join("control.sock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|source| self.file_error("remove the control socket", source)),
+        }
     }
 
     /// Makes the control socket a link to that of the sandbox with the root container `root`.
@@ -218,7 +230,7 @@ impl Entry {
         format!("/proc/self/fd/{}/{name}", self.folder.as_fd().as_raw_fd()).into()
     }
 
-    fn file_error(&self, action: &'static str, source: io::Error) -> StateError {
+    pub(super) fn file_error(&self, action: &'static str, source: io::Error) -> StateError {
         StateError::File { id: self.id.clone(), action, source }
     }
 }

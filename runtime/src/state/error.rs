@@ -45,6 +45,14 @@ pub enum StateError {
     /// The container cannot get a signal. Its callers look for these words, which are `runc`'s.
     #[error("cannot signal container {0}: container not running")]
     NotRunning(ContainerId),
+    /// The container is on the disk.
+    #[error("cannot {action} container {id}: it is suspended; `cloister wake {id}` brings it back")]
+    Suspended {
+        /// The container.
+        id: ContainerId,
+        /// What was to be done.
+        action: &'static str,
+    },
     /// The container is in another state than the command needs.
     #[error("cannot {action} container {id}: it is {status}")]
     WrongStatus {

@@ -20,6 +20,8 @@ pub enum Status {
     Running,
     /// It is frozen.
     Paused,
+    /// It is on the disk, and nothing of it runs. Not in the specification.
+    Suspended,
     /// Its process has ended.
     Stopped,
 }
@@ -34,7 +36,8 @@ pub struct OciState {
     pub id: String,
     /// Where in its life it is.
     pub status: Status,
-    /// Id of the process that stands for it on the host: the sandbox's kernel for the root container. 0 when it is stopped.
+    /// Id of the process that stands for it on the host: the sandbox's kernel for the root container. 0 when it is
+    /// stopped or suspended.
     pub pid: i32,
     /// The bundle's folder.
     pub bundle: PathBuf,
@@ -57,7 +60,7 @@ impl OciState {
             oci_version: record.oci_version.clone(),
             id: id.to_string(),
             status,
-            pid: if status == Status::Stopped { 0 } else { record.process().pid },
+            pid: if matches!(status, Status::Stopped | Status::Suspended) { 0 } else { record.process().pid },
             bundle: record.bundle.clone(),
             rootfs: record.rootfs.clone(),
             created: record.created.clone(),
@@ -74,6 +77,7 @@ impl fmt::Display for Status {
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Suspended => "suspended",
             Self::Stopped => "stopped",
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use cloister_proto::container::{Overlay, RootSpec};
 use serde::{Deserialize, Serialize};
 
 use super::ProcessIdentity;
@@ -31,6 +32,9 @@ pub struct Record {
     /// The root container of the sandbox, if the container is another one.
     #[serde(default)]
     pub sandbox: Option<String>,
+    /// Where writes to the root go.
+    #[serde(default)]
+    pub root_writes: RootWrites,
     /// The sandbox's kernel.
     pub boot: ProcessIdentity,
     /// The container's file server.
@@ -38,6 +42,40 @@ pub struct Record {
     /// Of a container that is not the root container of its sandbox: the process of the host that stands for it.
     #[serde(default)]
     pub deputy: Option<ProcessIdentity>,
+}
+
+/// Where writes to the root of a container go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootWrites {
+    /// To the host's files.
+    #[default]
+    Host,
+    /// To memory of the sandbox.
+    Memory,
+    /// There are none: it is read-only.
+    Nowhere,
+}
+
+impl RootWrites {
+    /// Where they go for this root.
+    #[must_use]
+    pub fn of(root: &RootSpec) -> Self {
+        match (root.overlay, root.readonly) {
+            (Overlay::Memory { .. }, _) => Self::Memory,
+            (Overlay::None, true) => Self::Nowhere,
+            (Overlay::None, false) => Self::Host,
+        }
+    }
+
+    /// The overlay that a root has to be prepared with for its writes to go there.
+    #[must_use]
+    pub fn overlay(self) -> Overlay {
+        match self {
+            Self::Memory => Overlay::Memory { size: None },
+            Self::Host | Self::Nowhere => Overlay::None,
+        }
+    }
 }
 
 impl Record {

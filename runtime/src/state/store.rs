@@ -166,7 +166,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{ProcessIdentity, Record};
+    use crate::state::{ProcessIdentity, Record, RootWrites};
 
     fn record() -> Record {
         let process = ProcessIdentity { pid: 1, start_time: 2 };
@@ -180,6 +180,7 @@ mod tests {
             owner: 0,
             timeline: crate::timeline::Timeline::default(),
             sandbox: None,
+            root_writes: RootWrites::Memory,
             boot: process,
             gofer: process,
             deputy: None,

@@ -10,4 +10,4 @@ mod text;
 pub(crate) use directory::{Directory, Entry, StaticDirectory};
 pub(crate) use file_system::KernFs;
 pub(crate) use node::{Content, Link, Node, Owner};
-pub(crate) use text::Text;
+pub(crate) use text::{Changes, Text};

@@ -3,6 +3,7 @@
 //! The folder is the tree: `root.rs` is `/proc`, `cpuinfo.rs` is `/proc/cpuinfo`, `pid/stat.rs` is `/proc/PID/stat`,
 //! `sys/` is `/proc/sys`.
 
+mod cloister;
 mod cpuinfo;
 mod loadavg;
 mod meminfo;

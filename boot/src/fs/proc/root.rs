@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::text::KernelText;
-use super::{cpuinfo, loadavg, meminfo, pid, stat, sys, uptime, vmstat};
+use super::{cloister, cpuinfo, loadavg, meminfo, pid, stat, sys, uptime, vmstat};
 use crate::error::Errno;
 use crate::fs::kernfs::{Content, Directory, Entry, KernFs, Link, StaticDirectory};
 use crate::fs::{FileKind, Inode};
@@ -50,6 +50,7 @@ impl Root {
             fixed.add(name, inode, 0o444, KernelText::content(kernel, make));
         }
         fixed.add("sys", 0x200, 0o555, sys::directory());
+        fixed.add("cloister", 0x205, 0o555, cloister::directory(kernel));
         let link = |target| Content::Link(Arc::new(OwnLink { namespace, target }));
         fixed.add("mounts", 0x201, 0o777, link(|_| "self/mounts".to_owned()));
         fixed.add("net", 0x202, 0o777, link(|_| "self/net".to_owned()));

@@ -64,6 +64,7 @@ pub(crate) fn restore(kernel: &Arc<Kernel>, spec: &ContainerSpec, given: Given) 
         cloister_proto::codec::decode_image(&read_file(&given.kernel)?).map_err(damaged)?;
     let memory = MemoryReader::new(&given.header, given.data)?;
     check_container(spec, &image.container)?;
+    kernel.generation.restore(image.generation);
     let offsets = kernel.clock.restore(image.clock);
     kernel.platform.set_clock_offsets(offsets).map_err(because(|| "set the clocks"))?;
     let task_set = Arc::new(TaskSet::from_image(image.task_set));

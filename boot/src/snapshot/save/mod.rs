@@ -194,6 +194,7 @@ impl<'a> Saver<'a> {
         let (file_systems, inodes) = self.file_systems_and_inodes()?;
         Ok(KernelImage {
             clock: self.kernel.clock.to_image(),
+            generation: self.kernel.generation.to_image(),
             container,
             file_systems,
             namespaces,
