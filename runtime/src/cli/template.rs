@@ -30,7 +30,7 @@ pub(crate) enum Template {
 /// Where templates are.
 #[derive(Debug, Args)]
 pub(super) struct RootArgs {
-    /// Folder that holds the templates [default: @templates in the folder of containers' state]
+    /// Folder that holds the templates; by default `@templates` in the folder of containers' state
     #[arg(long, value_name = "DIR", env = "CLOISTER_TEMPLATE_ROOT")]
     template_root: Option<PathBuf>,
 }
