@@ -11,8 +11,10 @@ pub mod bench;
 pub mod bundle;
 pub mod console;
 pub mod container;
+pub mod containerd;
 pub mod exclusive;
 pub mod guest;
+pub mod image;
 pub mod interrupted;
 mod kcmp;
 pub mod known;
@@ -28,6 +30,7 @@ pub mod session;
 mod soon;
 
 pub use container::Container;
+pub use containerd::Containerd;
 pub use place::Place;
 pub use process::{Finished, Status};
 pub use program::Program;

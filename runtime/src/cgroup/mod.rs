@@ -26,7 +26,7 @@ pub use error::CgroupError;
 pub use group::{Group, Membership};
 pub use hierarchy::{Hierarchies, Version};
 pub use setting::{has_limits, merge};
-pub use stats::{Cpu, Memory, Stats, Throttling};
+pub use stats::{Cpu, Memory, MemoryEntry, Stats, Throttling};
 
 /// How a sandbox's group is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -62,6 +62,7 @@ impl HandleArgs {
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
             share_terminal: foreground,
+            stdio: None,
             preserved: context.preserved(),
             cgroups: context.cgroup_policy(),
             sandbox: context.sandbox(),

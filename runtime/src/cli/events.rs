@@ -4,9 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cloister_proto::control::{Processes, Statistics};
-use cloister_runtime::cgroup::{Group, Stats};
-use cloister_runtime::container::{ContainerError, Usage, connect, file_server_of, programs_of, status};
+use cloister_runtime::container::{self, ContainerError, status};
 use cloister_runtime::state::{ContainerId, Entry, Record, StateError, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
@@ -50,7 +48,7 @@ impl Events {
         };
         let group = entry.group()?;
         if self.stats {
-            print(self.line("stats", stats(&entry, &record, group.as_ref())?))?;
+            print(self.line("stats", stats(&entry, &record)?))?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut oom_kills = group.as_ref().map_or(0, |group| group.stats().oom_kills);
@@ -69,7 +67,7 @@ impl Events {
                 continue;
             }
             next += self.interval;
-            match stats(&entry, &record, group.as_ref()) {
+            match stats(&entry, &record) {
                 Ok(stats) => print(self.line("stats", stats))?,
                 // It ends just now, which is seen in a moment.
                 Err(ContainerError::Client { .. }) => {}
@@ -87,35 +85,9 @@ impl Events {
     }
 }
 
-/// What a container uses: as its group counts it, or, if it has none for itself, as its kernel and the host do.
-fn stats(entry: &Entry, record: &Record, group: Option<&Group>) -> Result<Value, ContainerError> {
-    let fail = |source| ContainerError::Client { action: "look into", id: entry.id().clone(), source };
-    let mut client = connect(entry, "look into")?;
-    let processes = client.call(Processes { id: entry.id().to_string() }, &[]).map_err(fail)?.processes;
-    let config = entry.config()?;
-    let resources = config.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    // The programs of a container that joined a sandbox are in the group of the root container.
-    let mut stats = match group.filter(|_| record.sandbox.is_none()) {
-        Some(group) => group.stats(),
-        None => {
-            let own = client.call(Statistics { id: entry.id().to_string() }, &[]).map_err(fail)?;
-            let mut stats = Stats::default();
-            (stats.cpu.usage.user, stats.cpu.usage.kernel) = (own.user_time, own.system_time);
-            stats.cpu.usage.total = own.user_time + own.system_time;
-            stats.memory.usage.usage = match record.sandbox {
-                Some(_) => programs_of(record, &own.memory_holders) + file_server_of(record),
-                None => Usage::of(record).total,
-            };
-            let memory = resources.and_then(|resources| resources.memory().as_ref());
-            let limit = memory.and_then(|memory| u64::try_from(memory.limit()?).ok());
-            stats.memory.usage.limit = limit.unwrap_or(u64::MAX);
-            stats
-        }
-    };
-    stats.pids.current = processes.iter().map(|process| u64::from(process.threads)).sum();
-    let limit = resources.and_then(|resources| *resources.pids()).map(|pids| pids.limit());
-    stats.pids.limit = limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0);
-    // Callers of `runc` find every field that it has.
+/// What a container uses, with every field that callers of `runc` know.
+fn stats(entry: &Entry, record: &Record) -> Result<Value, ContainerError> {
+    let stats = container::stats(entry, record)?;
     let mut data =
         json!({ "cpuset": {}, "blkio": {}, "hugetlb": {}, "intel_rdt": {}, "network_interfaces": null });
     if let (Value::Object(all), Ok(Value::Object(stats))) = (&mut data, serde_json::to_value(stats)) {

@@ -19,7 +19,8 @@ use super::ContainerError;
 /// Both ends of a terminal.
 #[derive(Debug)]
 pub struct Console {
-    master: OwnedFd,
+    /// The caller's end.
+    pub master: OwnedFd,
     /// The container's end.
     pub terminal: OwnedFd,
 }

@@ -35,6 +35,9 @@ pub struct CreateOptions<'a> {
     pub console_socket: Option<&'a Path>,
     /// Whether the caller's own terminal may become the container's.
     pub share_terminal: bool,
+    /// The process' standard files; the caller's own if there are none. Of a process with a terminal they are that terminal,
+    /// which nobody else on the host has.
+    pub stdio: Option<[BorrowedFd<'a>; 3]>,
     /// Descriptors that the process has as 3 and on.
     pub preserved: &'a [OwnedFd],
     /// How its control group is chosen.
@@ -199,7 +202,9 @@ pub(super) fn create_in(
     let created =
         folder.entry().record().map_or_else(|_| Timestamp::now().to_string(), |record| record.created);
     let console = console(&bundle.spec, &prepared, options)?;
-    let mut files = stdio(console.as_ref()).to_vec();
+    let given = options.stdio.filter(|_| prepared.spec.process.terminal).map(|[terminal, ..]| terminal);
+    let terminal = console.as_ref().map(AsFd::as_fd).or(given);
+    let mut files = stdio(console.as_ref(), options).to_vec();
     files.extend(options.preserved.iter().map(AsFd::as_fd));
     let limits = HostLimits {
         group: group(folder.entry(), &bundle.spec, &role, options.cgroups)?,
@@ -207,7 +212,7 @@ pub(super) fn create_in(
     };
     timeline.mark("create: bundle, folder and control group are ready");
     let sandbox_options =
-        sandbox::Options { limits, owns_terminal: console.is_some(), ..options.sandbox.clone() };
+        sandbox::Options { limits, owns_terminal: terminal.is_some(), ..options.sandbox.clone() };
     if joined.is_some() && options.saved.is_some() {
         return Err(SnapshotError::Pod.into());
     }
@@ -217,7 +222,7 @@ pub(super) fn create_in(
         destroy(folder.entry())?;
     }
     let mut deputy = match (&joined, &options.deputy) {
-        (Some(_), Some(command)) => Some(command.start(folder.entry(), console.as_ref().map(AsFd::as_fd))?),
+        (Some(_), Some(command)) => Some(command.start(folder.entry(), terminal)?),
         _ => None,
     };
     let sandbox = match (&joined, options.saved.clone()) {
@@ -321,6 +326,7 @@ fn console(
     options: &CreateOptions<'_>,
 ) -> Result<Option<OwnedFd>, ContainerError> {
     match (prepared.spec.process.terminal, options.console_socket) {
+        (true, None) if options.stdio.is_some() => Ok(None),
         (false, None) => Ok(None),
         (false, Some(_)) => Err(ContainerError::UnusedConsole),
         (true, Some(socket)) => Console::new(spec.process().as_ref())?.send(socket).map(Some),
@@ -332,10 +338,11 @@ fn console(
     }
 }
 
-fn stdio(console: Option<&OwnedFd>) -> [BorrowedFd<'_>; 3] {
-    match console {
-        Some(terminal) => [terminal.as_fd(); 3],
-        None => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
+fn stdio<'a>(console: Option<&'a OwnedFd>, options: &CreateOptions<'a>) -> [BorrowedFd<'a>; 3] {
+    match (console, options.stdio) {
+        (Some(terminal), _) => [terminal.as_fd(); 3],
+        (None, Some(given)) => given,
+        (None, None) => [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
     }
 }
 
