@@ -78,6 +78,11 @@ pub trait Supervisor: Sync {
     /// (`None`: until an event). Never blocks.
     fn run_pending(&self) -> Option<Duration>;
 
+    /// The same, without a look at host descriptors. For when others look whether [`Supervisor::event_fd`] is readable.
+    fn run_due(&self) -> Option<Duration> {
+        self.run_pending()
+    }
+
     /// Runs the tasks that were woken since, if there can be any, and nothing else. Never blocks.
     fn run_woken(&self) {}
 

@@ -160,6 +160,10 @@ impl Kernel {
 impl Supervisor for Kernel {
     fn run_pending(&self) -> Option<Duration> {
         self.reactor.dispatch();
+        self.run_due()
+    }
+
+    fn run_due(&self) -> Option<Duration> {
         self.run_woken();
         // Last, since tasks that ran may have set timers.
         loop {

@@ -71,7 +71,7 @@ impl Tracer {
         if is_reviewed {
             self.tables().placement.settle();
         }
-        result
+        result.map(drop)
     }
 
     /// Lets a stopped guest thread run until its next trap.

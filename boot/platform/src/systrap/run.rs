@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use super::threads::GuestThreads;
 use crate::Supervisor;
 use crate::ptrace::placement;
-use crate::ptrace::signal::Sleeper;
+use crate::ptrace::signal::{Sleeper, Woken};
 
 /// How long the kernel's thread looks for a trap before it sleeps: about what two wake-ups between processors cost.
 const PATIENCE: Duration = Duration::from_micros(60);
 /// How often it looks at the outside meanwhile, and while traps come without a pause.
 const OUTSIDE_INTERVAL: Duration = Duration::from_micros(20);
-/// How often it then looks for processes that died. It does so before each sleep.
+/// How often it then looks for processes that died. It does so after each sleep that others than guest threads ended.
 const REAP_INTERVAL: Duration = Duration::from_millis(1);
 /// How often it looks for traps before it looks at the time, and lets another thread of the host go first.
 const LOOKS: u32 = 100;
@@ -55,11 +55,18 @@ struct Loop<'a> {
 impl Loop<'_> {
     fn run(&self) -> std::io::Result<()> {
         let mut quiet_since = Instant::now();
-        let mut reaped = quiet_since;
+        let (mut reaped, mut looked_outside) = (quiet_since, quiet_since);
+        let mut woken = Woken::ByAny;
         loop {
-            let timeout = self.supervisor.run_pending();
             let now = Instant::now();
-            if now.duration_since(reaped) >= REAP_INTERVAL {
+            let is_by_any = std::mem::replace(&mut woken, Woken::ByThread) == Woken::ByAny;
+            let timeout = if is_by_any || now.duration_since(looked_outside) >= OUTSIDE_INTERVAL {
+                looked_outside = now;
+                self.supervisor.run_pending()
+            } else {
+                self.supervisor.run_due()
+            };
+            if is_by_any || now.duration_since(reaped) >= REAP_INTERVAL {
                 self.threads.reap();
                 self.threads.insist();
                 self.threads.close_windows();
@@ -74,7 +81,7 @@ impl Loop<'_> {
             if self.handle_traps(now + limit) {
                 quiet_since = Instant::now();
             } else if !self.is_room() || quiet_since.elapsed() >= PATIENCE {
-                self.sleep(timeout)?;
+                woken = self.sleep(timeout)?;
                 quiet_since = Instant::now();
             }
         }
@@ -96,7 +103,11 @@ impl Loop<'_> {
                 if let Some(thread) = self.threads.take_trapped() {
                     is_quiet = false;
                     let is_free = self.threads.busy_processors() < self.processors;
-                    self.threads.slots().set_spins(if is_free { SPINS } else { FEW_SPINS });
+                    self.threads.slots().set_spins(match self.processors {
+                        1 => 0,
+                        _ if is_free => SPINS,
+                        _ => FEW_SPINS,
+                    });
                     self.threads.handle(thread);
                     self.supervisor.run_woken();
                     is_room = self.is_room();
@@ -120,12 +131,12 @@ impl Loop<'_> {
         }
     }
 
-    /// Sleeps until there is something to do, or `timeout` is over.
-    fn sleep(&self, timeout: Option<Duration>) -> std::io::Result<()> {
+    /// Sleeps until there is something to do, or `timeout` is over. Returns what may have ended the sleep.
+    fn sleep(&self, timeout: Option<Duration>) -> std::io::Result<Woken> {
         let tracer = self.threads.tracer();
         self.threads.slots().set_asleep(true);
-        let result = if self.threads.reap() || self.threads.is_any_trapped() || !self.supervisor.may_sleep() {
-            Ok(())
+        let result = if self.threads.is_any_trapped() || !self.supervisor.may_sleep() {
+            Ok(Woken::ByThread)
         } else {
             let limit = self.threads.let_go_busy().then_some(placement::PATIENCE);
             let timeout = timeout.into_iter().chain(limit).chain(self.threads.insist());
