@@ -56,6 +56,12 @@ struct Arguments {
     /// What is logged
     #[arg(long, default_value = "warn", value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
+    /// Number of the inherited descriptor that gets a line for each system call that is missing
+    #[arg(long, value_name = "FD")]
+    user_log_fd: Option<i32>,
+    /// Number of the inherited descriptor that panics go to, as well as to standard error
+    #[arg(long, value_name = "FD")]
+    panic_log_fd: Option<i32>,
     /// How guest code is run; the fastest that the host allows if it is not given
     #[arg(long, value_enum)]
     platform: Option<PlatformName>,
@@ -68,9 +74,9 @@ struct Arguments {
     /// How much memory the guest sees; as much as the host has if it is not given
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
-    /// Log every system call with decoded arguments, result and time
-    #[arg(long)]
-    strace: bool,
+    /// Log these system calls with decoded arguments, result and time: all, none, or names with commas between them
+    #[arg(long, value_name = "CALLS", default_value = "none", default_missing_value = "all", num_args = 0..=1, require_equals = true)]
+    strace: syscall::CallSet,
     /// Pass the signals of this session's terminal on to its foreground processes
     #[arg(long)]
     terminal_signals: bool,
@@ -138,7 +144,7 @@ pub(crate) fn run() -> ExitCode {
     match serve(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tracing::error!("{error}");
+            log::report(&error);
             ExitCode::from(128)
         }
     }
@@ -147,8 +153,7 @@ pub(crate) fn run() -> ExitCode {
 /// Runs a sandbox until its root container is gone. Returns its exit code.
 fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     let begin = timeline::now();
-    let log_fd = arguments.log_fd.map(|number| inherited("--log-fd", number)).transpose()?;
-    log::start(log_fd, arguments.log_limit.unwrap_or(u64::MAX), arguments.log_format, &arguments.log_level);
+    log::start(&arguments.id, outputs(arguments)?, &arguments.log_level);
     let host = |action| move |source| StartError::Host { action, source };
     let listener = match (arguments.control_fd, &arguments.control) {
         (Some(number), _) => Listener::from_fd(inherited("--control-fd", number)?)?,
@@ -174,6 +179,18 @@ fn serve(arguments: &Arguments) -> Result<u8, StartError> {
     kernel.platform.run(&*kernel).map_err(host("run guest code"))?;
     drop((server, relay));
     Ok(kernel.containers.exit_code())
+}
+
+/// Where the logs go.
+fn outputs(arguments: &Arguments) -> Result<log::Outputs, StartError> {
+    let open = |flag, number: Option<i32>| number.map(|number| inherited(flag, number)).transpose();
+    Ok(log::Outputs {
+        log: open("--log-fd", arguments.log_fd)?,
+        limit: arguments.log_limit,
+        unsupported: open("--user-log-fd", arguments.user_log_fd)?,
+        panics: open("--panic-log-fd", arguments.panic_log_fd)?,
+        format: arguments.log_format,
+    })
 }
 
 /// Starts the platform that is asked for, or the fastest that the processor and the host allow.

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::tree::Access;
@@ -33,6 +33,10 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", default_value_t = LevelFilter::WARN)]
     pub log_level: LevelFilter,
 
+    /// Form of the log.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
     /// Keep all capabilities, and install no system call filter. For debugging only.
     #[arg(long)]
     pub no_sandbox: bool,
@@ -40,6 +44,16 @@ pub struct Args {
     /// Print the system calls that the filter allows, with the reason for each, and exit.
     #[arg(long)]
     pub print_filter: bool,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 const EXAMPLES: &str = "\

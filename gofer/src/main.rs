@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use cloister_gofer::cli::Args;
+use cloister_gofer::cli::{Args, LogFormat};
 use cloister_gofer::sandbox;
 use cloister_gofer::setup::{Inherited, SetupError, prepare};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
     let server = match prepare(&args, &mut inherited) {
         Ok(server) => server,
         Err(error) => {
+            if args.log_fd.is_some_and(|number| number != 2) {
+                // Where the parent looks for the reason.
+                let _ = writeln!(io::stderr(), "cloister-gofer: {error}");
+            }
             tracing::error!("{error}");
             return ExitCode::FAILURE;
         }
@@ -37,7 +41,12 @@ fn start_log(args: &Args, inherited: &mut Inherited) -> Result<(), SetupError> {
         None | Some(2) => BoxMakeWriter::new(io::stderr),
         Some(number) => BoxMakeWriter::new(File::from(inherited.take(number)?)),
     };
-    tracing_subscriber::fmt().with_max_level(args.log_level).with_ansi(false).with_writer(writer).init();
+    let builder =
+        tracing_subscriber::fmt().with_max_level(args.log_level).with_ansi(false).with_writer(writer);
+    match args.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

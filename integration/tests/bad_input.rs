@@ -9,7 +9,7 @@ mod tests {
     use anyhow::{Context, Result, ensure};
     use cloister_integration::process::{self, Finished, Status};
     use cloister_integration::processes::Process;
-    use cloister_integration::{Container, Place, Program, Rootfs, Session, exclusive, known};
+    use cloister_integration::{Container, Place, Program, Rootfs, Session, exclusive, known, paths};
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
@@ -50,6 +50,16 @@ mod tests {
             let done = process::run(&mut command, b"", Duration::from_secs(90))?;
             killer.join().map_err(|_| anyhow::anyhow!("the killing thread panicked"))??;
             Ok(done)
+        })
+    }
+
+    /// A program that does not know the flags: what one of an older build looks like.
+    #[test]
+    fn a_kernel_that_does_not_know_its_flags() -> Result<()> {
+        with_session("a_kernel_that_does_not_know_its_flags", |session| {
+            let other = paths::built("cloister-gofer")?.display().to_string();
+            let done = session.run(&["--boot-binary", &other, "do", "--", "true"])?;
+            assert_one_line(&done, &["cloister-boot ended", "from one build"])
         })
     }
 

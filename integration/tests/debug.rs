@@ -63,4 +63,36 @@ mod tests {
             container.ok(&["debug", "strace", "ID", "off"]).map(drop)
         })
     }
+
+    #[test]
+    fn only_the_calls_that_are_named_are_traced() -> Result<()> {
+        with_container("only_the_calls_that_are_named_are_traced", |container| {
+            container.ok(&["debug", "strace", "ID", "wait4,exit_group"])?;
+            let log = container.session.state_dir().join(container.id()).join("log");
+            soon(|| {
+                let log = std::fs::read_to_string(&log)?;
+                ensure!(log.contains("wait4(") && log.contains("exit_group("), "{log}");
+                ensure!(!log.contains("nanosleep("), "{log}");
+                Ok(())
+            })?;
+            container.refused(&["debug", "strace", "ID", "read,nope"], &["\"nope\" is no system call"])
+        })
+    }
+
+    #[test]
+    fn the_log_s_filter_is_changed_at_run_time() -> Result<()> {
+        with_container("the_log_s_filter_is_changed_at_run_time", |container| {
+            let log = container.session.state_dir().join(container.id()).join("log");
+            let has_requests = || anyhow::Ok(std::fs::read_to_string(&log)?.contains("control request"));
+            container.ok(&["ps", "ID"])?;
+            ensure!(!has_requests()?, "requests are logged without a wish");
+            container.ok(&["debug", "log", "ID", "warn,cloister_boot::control=debug"])?;
+            soon(|| {
+                container.ok(&["ps", "ID"])?;
+                ensure!(has_requests()?, "no request is logged");
+                Ok(())
+            })?;
+            container.refused(&["debug", "log", "ID", "x=loud"], &["log filter \"x=loud\""])
+        })
+    }
 }

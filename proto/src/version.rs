@@ -6,8 +6,11 @@ use std::fmt;
 
 use crate::codec::{Decode, Encode};
 
-/// Version of all messages of this crate. Raised when one of them changes.
-pub const PROTOCOL: u32 = 2;
+/// Number of this version of all messages: a fingerprint of this crate's sources, which nobody can forget to raise.
+pub const PROTOCOL: u32 = match u32::from_str_radix(env!("CLOISTER_PROTOCOL"), 10) {
+    Ok(number) => number,
+    Err(_) => panic!("`build.rs` makes a number"),
+};
 
 /// Build identity: the source revision when `CLOISTER_REVISION` was set at build time, else the crate's version.
 pub const BUILD: &str = match option_env!("CLOISTER_REVISION") {
@@ -44,7 +47,7 @@ impl Handshake {
 
 impl fmt::Display for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "build {} (protocol {})", self.build.escape_default(), self.protocol)
+        write!(f, "build {} (protocol {:x})", self.build.escape_default(), self.protocol)
     }
 }
 
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn accepts_itself_and_refuses_others() {
         assert_eq!(Handshake::ours().check(), Ok(()));
-        let other = Handshake { protocol: PROTOCOL + 1, ..Handshake::ours() };
+        let other = Handshake { protocol: PROTOCOL ^ 1, ..Handshake::ours() };
         let error = other.check().unwrap_err();
         assert!(error.to_string().contains("install all of Cloister's programs from one build"), "{error}");
         assert!(Handshake { build: "other".into(), ..Handshake::ours() }.check().is_err());

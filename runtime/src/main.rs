@@ -4,21 +4,22 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
-use cli::{Cli, Context, Log, report, take_over};
+use cli::{Cli, Context, Log, names, report, take_over};
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
-    let has_file = global.log.is_some();
+    let matches = Cli::command().get_matches();
+    let Cli { global, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let names = names(&matches);
     let failure = command.failure_code();
     // Before anything of ours is opened, which might get one of the numbers.
     let result = take_over(&command).and_then(|preserved| {
-        let log = Log::open(&global)?;
-        cli::run(command, &Context::new(global, log, preserved))
+        let log = Log::open(&global, &names)?;
+        cli::run(command, &Context::new(global, log, names, preserved))
     });
     result.unwrap_or_else(|error| {
-        report(&error, has_file);
+        report(&error);
         failure
     })
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_proto::container::ContainerSpec;
@@ -14,7 +15,9 @@ use cloister_proto::transport::TransportError;
 
 use crate::bundle::Prepared;
 use crate::foreground::Foreground;
-use crate::launch::{Binaries, Exit, HostLimits, LaunchError, OomScores, Pending, Process, boot, gofer};
+use crate::launch::{
+    Binaries, Bind, Exit, HostLimits, LaunchError, OomScores, Pending, Process, boot, gofer,
+};
 use crate::snapshot::Snapshot;
 use crate::state::{ContainerId, Entry, StateError};
 use crate::timeline::Timeline;
@@ -28,18 +31,54 @@ pub struct Options {
     pub platform: Option<String>,
     /// How many names of files the kernel keeps in its cache; `None` leaves it to the kernel.
     pub dcache: Option<u32>,
-    /// Whether all system calls are logged.
-    pub strace: bool,
-    /// `text` or `json`.
-    pub log_format: &'static str,
-    /// Level of the kernel's log.
-    pub log_level: &'static str,
+    /// Which system calls are logged: `all`, or names with commas between them.
+    pub strace: Option<String>,
+    /// Where its programs log to.
+    pub logs: Logs,
     /// What the host limits the sandbox's processes by.
     pub limits: HostLimits,
     /// Whether the first of the process' files is a terminal that nobody else on the host has.
     pub owns_terminal: bool,
     /// How long each step of the start may take.
     pub timeout: Duration,
+}
+
+/// Where the programs of a sandbox log to, and what.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// The kernel's log, if it is not the container's own.
+    pub boot: Option<Arc<File>>,
+    /// The file server's log, if it is not the container's own.
+    pub gofer: Option<Arc<File>>,
+    /// Panics of the kernel, which the container's own log gets as well.
+    pub panics: Option<Arc<File>>,
+    /// System calls that guests ask for and the kernel does not have.
+    pub unsupported: Option<Arc<File>>,
+    /// How many bytes the kernel's log takes; it is the guest that it tells of.
+    pub limit: u64,
+    /// `text` or `json`.
+    pub format: &'static str,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: &'static str,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        let (boot, gofer, panics, unsupported) = Default::default();
+        Self { boot, gofer, panics, unsupported, limit: LOG_LIMIT, format: "text", level: "warn" }
+    }
+}
+
+impl Logs {
+    fn of_gofer<'a>(&'a self, binds: Vec<Bind>, own_log: &'a File) -> gofer::Options<'a> {
+        gofer::Options {
+            binds,
+            errors: own_log.as_fd(),
+            log: self.gofer.as_deref().map(AsFd::as_fd),
+            log_format: self.format,
+            log_level: self.level,
+        }
+    }
 }
 
 /// What a container is brought back from.
@@ -53,8 +92,8 @@ pub struct Saved<'a> {
     pub identity: RestoreAs,
 }
 
-/// How many bytes the log in a container's folder takes, which is in memory on most machines.
-const LOG_LIMIT: u64 = 16 << 20;
+/// How many bytes a log takes unless it is said: that in a container's folder is in memory on most machines.
+pub const LOG_LIMIT: u64 = 16 << 20;
 
 /// A sandbox that was started, or one that a container was added to. Dropping it kills what was started, and so does the end
 /// of the thread that started it.
@@ -94,7 +133,7 @@ pub enum SandboxError {
         said: String,
     },
     /// One of the processes ended.
-    #[error("cannot {action}: {name} ended ({exit}){}", quote(.said))]
+    #[error("cannot {action}: {name} ended ({exit}){remedy}{}", quote(.said))]
     Ended {
         /// What was asked of it.
         action: &'static str,
@@ -102,6 +141,8 @@ pub enum SandboxError {
         name: &'static str,
         /// How it ended.
         exit: Exit,
+        /// What may be done about it.
+        remedy: &'static str,
         /// The end of the sandbox's log.
         said: String,
     },
@@ -122,14 +163,13 @@ impl Sandbox {
         entry: &Entry,
         prepared: Prepared,
         files: &[BorrowedFd<'_>],
-        log: Option<&File>,
         options: &Options,
         saved: Saved<'_>,
     ) -> Result<Self, SandboxError> {
-        Self::start(entry, prepared, files, log, options, Some(saved))
+        Self::start(entry, prepared, files, options, Some(saved))
     }
 
-    /// Starts kernel and file server and has the kernel make the container. `files` are what its process has as 0 and on. `log` overrides where the kernel logs to.
+    /// Starts kernel and file server and has the kernel make the container. `files` are what its process has as 0 and on.
     ///
     /// # Errors
     ///
@@ -138,23 +178,22 @@ impl Sandbox {
         entry: &Entry,
         prepared: Prepared,
         files: &[BorrowedFd<'_>],
-        log: Option<&File>,
         options: &Options,
     ) -> Result<Self, SandboxError> {
-        Self::start(entry, prepared, files, log, options, None)
+        Self::start(entry, prepared, files, options, None)
     }
 
     fn start(
         entry: &Entry,
         prepared: Prepared,
         files: &[BorrowedFd<'_>],
-        log: Option<&File>,
         options: &Options,
         saved: Option<Saved<'_>>,
     ) -> Result<Self, SandboxError> {
         let mut timeline = Timeline::default();
         let (boot_binary, gofer_binary) = (options.binaries.open_boot()?, options.binaries.open_gofer()?);
         let own_log = entry.log()?;
+        let logs = &options.logs;
         let listener = entry.listen()?;
         let mut boot_plan = boot::plan(
             boot_binary,
@@ -162,23 +201,22 @@ impl Sandbox {
                 id: entry.id().as_str(),
                 control: listener.as_fd(),
                 errors: own_log.as_fd(),
-                log: log.unwrap_or(&own_log).as_fd(),
-                // The user's own log is the user's affair.
-                log_limit: log.is_none().then_some(LOG_LIMIT),
-                log_format: options.log_format,
-                log_level: options.log_level,
+                log: logs.boot.as_deref().unwrap_or(&own_log).as_fd(),
+                log_limit: Some(logs.limit),
+                log_format: logs.format,
+                log_level: logs.level,
                 platform: options.platform.as_deref(),
                 dcache: options.dcache,
                 cpus: prepared.spec.limits.cpus,
                 memory: prepared.spec.limits.memory,
-                strace: options.strace,
+                strace: options.strace.as_deref(),
+                user_log: logs.unsupported.as_deref().map(AsFd::as_fd),
+                panic_log: logs.panics.as_deref().map(AsFd::as_fd),
                 terminal: files.first().copied().filter(|_| options.owns_terminal),
             },
         )?;
-        let (mut gofer_plan, connections) = gofer::plan(
-            gofer_binary,
-            gofer::Options { binds: prepared.binds, log: own_log.as_fd(), log_level: options.log_level },
-        )?;
+        let (mut gofer_plan, connections) =
+            gofer::plan(gofer_binary, logs.of_gofer(prepared.binds, &own_log))?;
         let scores = OomScores::choose(options.limits.oom_score_adj);
         boot_plan.limits = HostLimits { oom_score_adj: Some(scores.programs), ..options.limits.clone() };
         gofer_plan.limits = HostLimits { oom_score_adj: Some(scores.own), ..options.limits.clone() };
@@ -239,9 +277,7 @@ impl Sandbox {
     ) -> Result<Self, SandboxError> {
         let binary = options.binaries.open_gofer()?;
         let log = entry.log()?;
-        let gofer_options =
-            gofer::Options { binds: prepared.binds, log: log.as_fd(), log_level: options.log_level };
-        let (mut plan, connections) = gofer::plan(binary, gofer_options)?;
+        let (mut plan, connections) = gofer::plan(binary, options.logs.of_gofer(prepared.binds, &log))?;
         let scores = OomScores::choose(options.limits.oom_score_adj);
         plan.limits = HostLimits { oom_score_adj: Some(scores.own), ..options.limits.clone() };
         let mut gofer = Pending::start(plan)?.finish(options.timeout)?;
@@ -322,6 +358,11 @@ impl Sandbox {
     }
 }
 
+/// How a program ends that does not understand its command line.
+const USAGE: Exit = Exit::Code(2);
+const OTHER_BUILD: &str =
+    ", as it does not know how it was called; install all of Cloister's programs from one build";
+
 /// Tells a death of one of the processes from a refusal. A hang-up can be seen a little before the death is, and by the
 /// other process too, which may be the first to have ended.
 fn diagnose(
@@ -344,7 +385,8 @@ fn diagnose(
     let has_refused = matches!(source, ClientError::Failed(_));
     let ended = if has_refused { None } else { boot.or(gofer) };
     if let Some((name, exit)) = killed.or(ended) {
-        return SandboxError::Ended { action, name, exit, said: end_of(log) };
+        let remedy = if exit == USAGE { OTHER_BUILD } else { "" };
+        return SandboxError::Ended { action, name, exit, remedy, said: end_of(log) };
     }
     let said = if has_refused { String::new() } else { end_of(log) };
     SandboxError::Client { action, source, said }

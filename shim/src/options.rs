@@ -10,7 +10,7 @@ use cloister_proto::container::Overlay;
 use cloister_runtime::cgroup::Policy;
 use cloister_runtime::container::DeputyCommand;
 use cloister_runtime::launch::{Binaries, HostLimits};
-use cloister_runtime::sandbox;
+use cloister_runtime::sandbox::{self, Logs};
 use cloister_runtime::state::{ContainerId, Store};
 use containerd_shim_protos::protobuf::rt::WireType;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
@@ -176,9 +176,8 @@ impl Options {
             binaries: Binaries { boot: self.boot_binary.clone(), gofer: self.gofer_binary.clone() },
             platform: self.platform.clone(),
             dcache: self.dcache,
-            strace: self.strace,
-            log_format: "text",
-            log_level: if self.debug || debug { "debug" } else { "warn" },
+            strace: self.strace.then(|| "all".into()),
+            logs: Logs { level: if self.debug || debug { "debug" } else { "warn" }, ..Logs::default() },
             limits: HostLimits::default(),
             owns_terminal: false,
             timeout: Duration::from_secs(self.start_timeout.unwrap_or(30).max(1)),

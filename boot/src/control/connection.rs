@@ -150,10 +150,8 @@ impl ControlConnection {
             Request::State(request) => containers.get(&request.id).map(|c| c.state().into()),
             Request::Processes(request) => super::processes::processes(kernel, &request.id).map(Into::into),
             Request::ReadFile(request) => super::read_file::read_file(kernel, &request).map(Into::into),
-            Request::Strace(request) => {
-                kernel.strace.set(request.on);
-                Ok(Done.into())
-            }
+            Request::Strace(request) => super::debug::strace(kernel, &request.calls).map(|()| Done.into()),
+            Request::SetLog(request) => super::debug::set_log(&request.filter).map(|()| Done.into()),
             Request::Stacks(_) => Ok(super::debug::stacks(kernel).into()),
             Request::Statistics(request) => super::debug::statistics(kernel, &request.id).map(Into::into),
             Request::SetLimits(request) => containers.get(&request.id).map(|container| {

@@ -1,13 +1,15 @@
-//! `Stacks` and `Statistics`: looking into the kernel.
+//! `Stacks`, `Statistics`, `Strace` and `SetLog`: looking into the kernel.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_proto::control::{Failure, StacksReply, StatisticsReply};
+use cloister_proto::control::{ErrorKind, Failure, StacksReply, StatisticsReply};
 
 use super::Container;
 use crate::kernel::Kernel;
+use crate::log;
+use crate::syscall::CallSet;
 use crate::task::{Task, number};
 
 /// Tells what every task is doing.
@@ -29,6 +31,19 @@ pub(super) fn stacks(kernel: &Kernel) -> StacksReply {
         );
     }
     StacksReply { text }
+}
+
+/// Traces these system calls from now on.
+pub(super) fn strace(kernel: &Kernel, calls: &str) -> Result<(), Failure> {
+    let calls = calls.parse::<CallSet>();
+    kernel.strace.set(&calls.map_err(|error| Failure::new(ErrorKind::InvalidArgument, error.to_string()))?);
+    Ok(())
+}
+
+/// Logs what this filter lets through from now on.
+pub(super) fn set_log(filter: &str) -> Result<(), Failure> {
+    log::set_filter(filter)
+        .map_err(|error| Failure::new(ErrorKind::InvalidArgument, format!("log filter {filter:?}: {error}")))
 }
 
 /// Returns in which container a task is, for a sandbox with several.

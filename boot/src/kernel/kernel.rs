@@ -17,7 +17,7 @@ use crate::fs::host::HostFiles;
 use crate::loader::VdsoObject;
 use crate::net::InFlight;
 use crate::rand::random_uuid;
-use crate::syscall::{Strace, UnimplementedLog};
+use crate::syscall::{CallSet, Strace, UnimplementedLog};
 use crate::task::futex::FutexTable;
 use crate::task::{ProcessTree, Task};
 use crate::time::Clock;
@@ -25,8 +25,8 @@ use crate::time::Clock;
 /// What the kernel is told at its start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KernelOptions {
-    /// Log every system call.
-    pub(crate) strace: bool,
+    /// Which system calls are logged.
+    pub(crate) strace: CallSet,
     /// The number of processors that the guest sees.
     pub(crate) cpus: u32,
     /// The memory that the guest sees, in bytes.
@@ -35,7 +35,7 @@ pub(crate) struct KernelOptions {
 
 impl KernelOptions {
     /// Returns options that show the guest the host's processors and memory.
-    pub(crate) fn from_host(strace: bool) -> Self {
+    pub(crate) fn from_host(strace: CallSet) -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let info = rustix::system::sysinfo();
         let memory_bytes = u64::from(info.mem_unit).saturating_mul(info.totalram);
@@ -110,7 +110,7 @@ impl Kernel {
     pub(crate) fn new(platform: Box<dyn Platform>, options: KernelOptions) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             platform,
-            strace: Strace::new(options.strace),
+            strace: Strace::new(&options.strace),
             options,
             clock: Clock::new(),
             processes: ProcessTree::default(),

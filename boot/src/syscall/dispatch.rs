@@ -47,7 +47,7 @@ pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
         number: registers.syscall_number(),
         arguments: registers.syscall_arguments(),
         state: None,
-        began: cx.kernel().strace.is_on().then(|| cx.kernel().clock.monotonic()),
+        began: cx.kernel().strace.shows(registers.syscall_number()).then(|| cx.kernel().clock.monotonic()),
         has_waited: false,
     };
     if cx.task.seccomp.is_on()
@@ -75,7 +75,7 @@ pub(crate) fn enter(cx: &mut SyscallCx<'_>) -> Progress {
 pub(crate) fn proceed(cx: &mut SyscallCx<'_>) -> Progress {
     let Some(Call { number, arguments, .. }) = cx.run.call else { return Progress::Done };
     // One that ends the task, or executes a program, is not there any more when it is over.
-    let traced = if cx.kernel().strace.is_on() { cx.run.call.clone() } else { None };
+    let traced = if cx.kernel().strace.shows(number) { cx.run.call.clone() } else { None };
     cx.run.registrations.clear();
     let result = run_handler(cx, number, arguments);
     if !matches!(result, Err(Fail::Park(_))) {

@@ -88,7 +88,7 @@ pub(crate) use argument::{Address, Argument, Fd, Int, Long, PathPtr, Size, Text,
 pub(crate) use dispatch::{Call, Progress, enter, proceed};
 pub(crate) use list::{ListFormat, write_list};
 pub(crate) use state::SyscallState;
-pub(crate) use strace::Strace;
+pub(crate) use strace::{CallSet, Strace};
 pub(crate) use table::{Row, Support};
 pub(crate) use table_x86_64::lookup;
 pub(crate) use unimplemented::UnimplementedLog;

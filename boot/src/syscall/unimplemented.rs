@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use cloister_sync::{Lock, class};
 
+use crate::log;
+
 /// The report of calls that are missing: each once for each program, so that a user learns why a program fails, and
 /// a program that tries for ever does not fill the log.
 #[derive(Debug, Default)]
@@ -24,6 +26,6 @@ impl UnimplementedLog {
         drop(reported);
         let call = super::lookup(number).map_or("", |row| row.name);
         let program = String::from_utf8_lossy(name);
-        tracing::warn!(number, call, program = &*program, "system call is not implemented");
+        tracing::warn!(target: log::UNSUPPORTED, number, call, program = &*program, "system call is not implemented");
     }
 }

@@ -1,12 +1,19 @@
-//! `Strace`, `Stacks` and `Statistics`: looking into the kernel.
+//! `Strace`, `SetLog`, `Stacks` and `Statistics`: looking into the kernel.
 
 use crate::codec::{Decode, Encode};
 
-/// Turns the kernel's system call trace, which goes to its log, on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+/// Says which system calls the kernel's trace, which goes to its log, tells of from now on. Errors: `InvalidArgument`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Strace {
-    /// Whether calls are traced from now on.
-    pub on: bool,
+    /// `all`, `none`, or the calls' names with commas between them.
+    pub calls: String,
+}
+
+/// Says what the kernel's log tells of from now on. Errors: `InvalidArgument`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SetLog {
+    /// A level, or directives such as `info,cloister_boot::fs=debug`.
+    pub filter: String,
 }
 
 /// Tells what every task of the sandbox is doing.

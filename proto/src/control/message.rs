@@ -3,7 +3,7 @@
 use super::{
     Checkpoint, CheckpointReply, ContainerState, CreateContainer, Destroy, Execute, ExecuteReply, ExitStatus,
     Hello, Hold, Keep, Pause, PrepareCheckpoint, PrepareCheckpointReply, Processes, ProcessesReply, ReadFile,
-    ReadFileReply, Restore, Resume, SetLimits, Signal, Stacks, StacksReply, StartContainer, State,
+    ReadFileReply, Restore, Resume, SetLimits, SetLog, Signal, Stacks, StacksReply, StartContainer, State,
     Statistics, StatisticsReply, Strace, Timeline, TimelineReply, Wait, WaitPid,
 };
 use crate::codec::{Decode, Encode};
@@ -101,8 +101,10 @@ pub enum Request {
     Pause(Pause),
     /// Lets a frozen container go on.
     Resume(Resume),
-    /// Turns the kernel's system call trace on or off.
+    /// Changes which system calls are traced.
     Strace(Strace),
+    /// Changes what is logged.
+    SetLog(SetLog),
     /// Tells what every task is doing.
     Stacks(Stacks),
     /// Removes a container.
@@ -141,6 +143,7 @@ requests! {
     Hold -> Done,
     Resume -> Done,
     Strace -> Done,
+    SetLog -> Done,
     Stacks -> StacksReply,
     Destroy -> Done,
     Statistics -> StatisticsReply,
@@ -310,7 +313,7 @@ mod tests {
             }
             .into()),
             any::<String>().prop_map(|id| Wait { id, on_hang_up: OnHangUp::GoOn }.into()),
-            any::<bool>().prop_map(|on| Strace { on }.into()),
+            any::<String>().prop_map(|calls| Strace { calls }.into()),
         ]
     }
 

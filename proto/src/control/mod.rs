@@ -28,7 +28,7 @@ pub use checkpoint::{
 };
 pub use client::{Client, ClientError, Event, Ticket};
 pub use container::{ContainerState, CreateContainer, Destroy, StartContainer, State, Status};
-pub use debug::{Stacks, StacksReply, Statistics, StatisticsReply, Strace};
+pub use debug::{SetLog, Stacks, StacksReply, Statistics, StatisticsReply, Strace};
 pub use execute::{Execute, ExecuteReply, OnHangUp};
 pub use freeze::{Hold, Otherwise, Pause, Resume};
 pub use hello::Hello;

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloister_proto::container::Overlay;
+use tracing::level_filters::LevelFilter;
 
+use super::log_pattern::LogPattern;
 use super::{
     attend, checkpoint, completions, create, debug, delete, do_command, events, exec, features, install,
     kill, list, man, pause, ps, read, restore, run, spawn, spec, start, state, suspend, syscalls, template,
@@ -49,6 +51,8 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) debug: bool,
     #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    #[command(flatten)]
     pub(crate) cgroups: CgroupArgs,
     /// The sandbox's kernel [default: cloister-boot beside this program]
     #[arg(long, global = true, value_name = "FILE", env = "CLOISTER_BOOT")]
@@ -69,9 +73,79 @@ pub(crate) struct Global {
     /// How many names of files the kernel keeps in its cache [default: the kernel's choice]
     #[arg(long, global = true, value_name = "N", env = "CLOISTER_DCACHE")]
     pub(crate) dcache: Option<u32>,
-    /// Log all system calls with their arguments and results
-    #[arg(long, global = true)]
-    pub(crate) strace: bool,
+    /// Log system calls with their arguments and results: all, or only those named, such as openat,read
+    #[arg(
+        long,
+        global = true,
+        value_name = "CALLS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    pub(crate) strace: Option<String>,
+}
+
+/// Flags about what is logged, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What is logged [default: debug with --debug or --debug-log, else warn]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+    /// Log of each process: %COMMAND% is boot, gofer, or the command; %ID% the container; %TIMESTAMP% and %PID% those of
+    /// the command. A pattern that ends in / stands for DIR/%ID%/%COMMAND%.log
+    #[arg(long, global = true, value_name = "PATTERN", env = "CLOISTER_DEBUG_LOG")]
+    pub(crate) debug_log: Option<LogPattern>,
+    /// File, named as for --debug-log, that the kernel of the sandbox appends a line to should it panic
+    #[arg(long, global = true, value_name = "PATTERN", env = "CLOISTER_PANIC_LOG")]
+    pub(crate) panic_log: Option<LogPattern>,
+    /// How many bytes the kernel of a sandbox may log [default: 16 MiB, or 1 GiB with --debug-log]
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub(crate) log_limit: Option<u64>,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    pub(crate) fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+impl Global {
+    /// What is logged, but for the logs of `--debug-log`.
+    pub(crate) fn log_level(&self) -> LogLevel {
+        let default = if self.debug { LogLevel::Debug } else { LogLevel::Warn };
+        self.logs.log_level.unwrap_or(default)
+    }
+
+    /// What the logs of `--debug-log` get.
+    pub(crate) fn debug_log_level(&self) -> LogLevel {
+        self.logs.log_level.unwrap_or(LogLevel::Debug)
+    }
 }
 
 /// Flags about the control groups of the host.

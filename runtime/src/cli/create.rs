@@ -52,12 +52,24 @@ pub(super) struct HandleArgs {
     /// Unix socket to send the master end of the container's terminal to
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// File that gets a line for each system call that the container asks for and the kernel does not have
+    #[arg(long, value_name = "FILE")]
+    user_log: Option<PathBuf>,
 }
 
 impl HandleArgs {
     /// How a container is created; in the foreground it dies with us and may have our terminal.
-    pub(super) fn options<'a>(&'a self, context: &'a Context, foreground: bool) -> CreateOptions<'a> {
-        CreateOptions {
+    ///
+    /// # Errors
+    ///
+    /// A log cannot be opened.
+    pub(super) fn options<'a>(
+        &'a self,
+        context: &'a Context,
+        id: &ContainerId,
+        foreground: bool,
+    ) -> anyhow::Result<CreateOptions<'a>> {
+        Ok(CreateOptions {
             overlay: context.overlay(Overlay::None),
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
@@ -65,11 +77,10 @@ impl HandleArgs {
             stdio: None,
             preserved: context.preserved(),
             cgroups: context.cgroup_policy(),
-            sandbox: context.sandbox(),
-            log: context.log_file(),
+            sandbox: context.sandbox(id, self.user_log.as_deref())?,
             deputy: None,
             saved: None,
-        }
+        })
     }
 }
 
@@ -103,7 +114,7 @@ impl BundleArgs {
         saved: Option<Saved<'_>>,
     ) -> anyhow::Result<Created> {
         let deputy = if foreground { None } else { Some(attend::command(context, id)?) };
-        let options = CreateOptions { deputy, saved, ..self.handles.options(context, foreground) };
+        let options = CreateOptions { deputy, saved, ..self.handles.options(context, id, foreground)? };
         Ok(create(&context.store()?, id, Bundle::load(&self.bundle)?, &options)?)
     }
 }

@@ -13,8 +13,8 @@ use clap::{Args, Subcommand};
 use cloister_proto::ByteString;
 use cloister_proto::container::Overlay;
 use cloister_proto::control::{
-    Client, CreateContainer, Method, OnHangUp, Stacks, StartContainer, Statistics, StatisticsReply, Strace,
-    Timeline,
+    Client, CreateContainer, Method, OnHangUp, SetLog, Stacks, StartContainer, Statistics, StatisticsReply,
+    Strace, Timeline,
 };
 use cloister_proto::transport::Connection;
 use cloister_runtime::container::{ContainerError, connect, programs_of};
@@ -29,6 +29,8 @@ use super::{Context, print};
 #[command(after_help = "Examples:\n  \
     cloister debug stacks web\n  \
     cloister debug strace web on\n  \
+    cloister debug strace web openat,execve\n  \
+    cloister debug log web info,cloister_boot::fs=debug\n  \
     cloister debug timeline web\n\n  \
     Kernel and file server started by hand, each in a terminal of its own:\n  \
     cloister-boot --control /tmp/boot.sock --log-level debug\n  \
@@ -48,13 +50,19 @@ enum Command {
         /// Name of the container
         id: ContainerId,
     },
-    /// Turn the trace of system calls, which goes to the log, on or off
+    /// Change which system calls are traced; the trace goes to the sandbox's log
     Strace {
         /// Name of the container
         id: ContainerId,
-        /// on or off
-        #[arg(value_parser = parse_switch, action = clap::ArgAction::Set)]
-        on: bool,
+        /// on, off, or the calls' names with commas between them, such as openat,read
+        calls: String,
+    },
+    /// Change what the sandbox's kernel logs
+    Log {
+        /// Name of the container
+        id: ContainerId,
+        /// error, warn, info, debug or trace; or directives such as info,cloister_boot::fs=debug
+        filter: String,
     },
     /// Print where the time of creating and starting a sandbox went, in milliseconds
     Timeline {
@@ -92,7 +100,15 @@ impl Debug {
                 timeline.add(ask(context, &id, "look into", Timeline)?.marks);
                 print(timeline.table())?;
             }
-            Command::Strace { id, on } => drop(ask(context, &id, "trace", Strace { on })?),
+            Command::Strace { id, calls } => {
+                let calls = match calls.as_str() {
+                    "on" => "all".into(),
+                    "off" => "none".into(),
+                    _ => calls,
+                };
+                ask(context, &id, "trace", Strace { calls })?;
+            }
+            Command::Log { id, filter } => drop(ask(context, &id, "change the log of", SetLog { filter })?),
             Command::Statistics { id } => {
                 let record = context.store()?.peek(&id)?.record()?;
                 let reply = ask(context, &id, "look into", Statistics { id: id.to_string() })?;
@@ -123,14 +139,6 @@ fn statistics(reply: &StatisticsReply, memory: u64) -> String {
         "syscalls": reply.syscalls,
     });
     format!("{value:#}\n")
-}
-
-fn parse_switch(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("use on or off"),
-    }
 }
 
 impl Attach {

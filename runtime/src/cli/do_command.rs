@@ -2,9 +2,11 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -66,9 +68,14 @@ const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 impl Do {
+    /// The id of this process' sandbox.
+    pub(super) fn id() -> ContainerId {
+        format!("do-{}", std::process::id()).parse().expect("letters and digits are an id")
+    }
+
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let code = self.run_sandbox(context).unwrap_or_else(|error| {
-            logging::report(&error, context.log_file().is_some());
+            logging::report(&error);
             SANDBOX_FAILED
         });
         Ok(code.into())
@@ -78,13 +85,13 @@ impl Do {
         let name = self.command.first().cloned().unwrap_or_default();
         let prepared = self.request(context)?.prepare()?;
         let foreground = Foreground::begin()?;
-        let id: ContainerId = format!("do-{}", std::process::id()).parse()?;
+        let id = Self::id();
         let place = tempfile::Builder::new().prefix("cloister-").tempdir().context("cannot make a folder")?;
         let entry = Store::new(place.path().to_owned()).create(&id)?;
         let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
-        let trace = trace_target(context)?;
-        let log = context.log_file().or(trace.as_ref());
-        let mut sandbox = Sandbox::create(&entry, prepared, &stdio, log, &context.sandbox())?;
+        let mut options = context.sandbox(&id, None)?;
+        options.logs.boot = options.logs.boot.or(trace_target(context)?);
+        let mut sandbox = Sandbox::create(&entry, prepared, &stdio, &options)?;
         // Nobody else is to connect; and so nothing is left behind however this process ends.
         drop(entry);
         place.close().context("cannot remove a folder of our own")?;
@@ -97,7 +104,7 @@ impl Do {
                     Some(rest) => format!("cannot execute {rest}"),
                     None => format!("cannot execute {}: {}", name.display(), failure.message),
                 };
-                logging::report(&anyhow!(message), context.log_file().is_some());
+                logging::report(&anyhow!(message));
                 return Ok(exit_code_of(errno));
             }
             return Err(sandbox.explain("start the command", error).into());
@@ -131,11 +138,12 @@ impl Do {
 }
 
 /// The system call trace is for the user to see: it goes to standard error unless there is a log file.
-fn trace_target(context: &Context) -> anyhow::Result<Option<std::fs::File>> {
-    if !context.global.strace && !context.global.debug {
+fn trace_target(context: &Context) -> anyhow::Result<Option<Arc<File>>> {
+    if context.global.strace.is_none() && !context.global.debug {
         return Ok(None);
     }
-    Ok(Some(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?.into()))
+    let copy = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
+    Ok(Some(Arc::new(copy.into())))
 }
 
 fn exit_code_of(errno: i32) -> u8 {

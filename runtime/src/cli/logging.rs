@@ -1,18 +1,20 @@
 //! The log, in the forms that callers of `runc` read: `time="…" level=… msg="…"`, or JSON objects with these keys.
 
-use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 
-use anyhow::Context as _;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Global;
 use super::args::LogFormat;
+use super::log_pattern::{Names, append};
 
 /// The log.
 #[derive(Debug)]
@@ -22,26 +24,27 @@ pub(crate) struct Log {
 
 impl Log {
     /// Opens the log and has all events of this process go there: to the file, else to standard error.
-    pub(crate) fn open(global: &Global) -> anyhow::Result<Self> {
-        let file = match &global.log {
-            None => None,
-            Some(path) => Some(
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .with_context(|| format!("cannot open the log {}", path.display()))?,
-            ),
-        };
-        let level = if global.debug { Level::DEBUG } else { Level::WARN };
-        let builder = tracing_subscriber::fmt().with_max_level(level);
-        match &file {
-            Some(file) => {
-                let form = Form::File(global.log_format);
-                builder.event_format(form).with_writer(file.try_clone()?).init();
+    ///
+    /// The log of `--debug-log` gets them as well.
+    pub(crate) fn open(global: &Global, names: &Names) -> anyhow::Result<Self> {
+        let file = global.log.as_deref().map(append).transpose()?;
+        let form = Form::File(global.log_format);
+        let main = match &file {
+            Some(file) => fmt::layer().event_format(form).with_writer(file.try_clone()?).boxed(),
+            None => {
+                let others = filter_fn(|event| event.target() != FAILURE);
+                fmt::layer().event_format(Form::Terminal).with_writer(io::stderr).with_filter(others).boxed()
             }
-            None => builder.event_format(Form::Terminal).with_writer(io::stderr).init(),
-        }
+        };
+        let main = main.with_filter(global.log_level().filter());
+        let debug = match &global.logs.debug_log {
+            Some(pattern) => {
+                let layer = fmt::layer().event_format(form).with_writer(pattern.open(names)?);
+                Some(layer.with_filter(global.debug_log_level().filter()))
+            }
+            None => None,
+        };
+        tracing_subscriber::registry().with(main).with(debug).init();
         Ok(Self { file })
     }
 
@@ -51,12 +54,13 @@ impl Log {
     }
 }
 
-/// Tells the user of the failure that ends this process: on standard error, and in the log file if there is one.
-pub(crate) fn report(error: &anyhow::Error, has_file: bool) {
+/// The target of the failure that ends this process, which is told on standard error anyway.
+const FAILURE: &str = "failure";
+
+/// Tells the user of the failure that ends this process: on standard error, and in the log files.
+pub(crate) fn report(error: &anyhow::Error) {
     let text = one_line(error);
-    if has_file {
-        tracing::error!("{text}");
-    }
+    tracing::error!(target: FAILURE, "{text}");
     // There is nowhere left to tell that standard error is closed.
     let _ = writeln!(io::stderr(), "cloister: {text}");
 }
@@ -69,6 +73,7 @@ pub(super) fn one_line(error: &anyhow::Error) -> String {
 }
 
 /// Form of an event.
+#[derive(Clone, Copy)]
 enum Form {
     /// For people: `cloister: level: message`.
     Terminal,
@@ -86,7 +91,7 @@ where
         _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
-    ) -> fmt::Result {
+    ) -> std::fmt::Result {
         let mut message = Message::default();
         event.record(&mut message);
         let message = message.0;
@@ -118,8 +123,8 @@ fn level(level: Level) -> &'static str {
 struct Message(String);
 
 impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        use fmt::Write as _;
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
         // Writing to a string does not fail.
         let _ = match field.name() {
             "message" => write!(self.0, "{value:?}"),

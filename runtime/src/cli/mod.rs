@@ -16,6 +16,7 @@ mod features;
 mod install;
 mod kill;
 mod list;
+mod log_pattern;
 mod logging;
 mod man;
 mod pause;
@@ -38,6 +39,7 @@ mod wait;
 
 pub(crate) use args::{Cli, Command, Global};
 pub(crate) use context::Context;
+pub(crate) use log_pattern::names;
 pub(crate) use logging::{Log, report};
 pub(crate) use preserve::take_over;
 

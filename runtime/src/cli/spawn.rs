@@ -86,7 +86,7 @@ impl Spawn {
             }
         };
         let personal = Personal { hostname: self.hostname.clone(), environment: self.env.clone() };
-        let options = self.handles.options(context, foreground);
+        let options = self.handles.options(context, &id, foreground)?;
         let created = spawn(&context.store()?, template, &id, &personal, options)?;
         Ok((id, created))
     }

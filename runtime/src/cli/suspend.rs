@@ -51,7 +51,7 @@ impl Wake {
     pub(crate) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let store = context.store()?;
         let entry = store.open(&self.id)?;
-        wake(&store, entry, self.handles.options(context, false))?;
+        wake(&store, entry, self.handles.options(context, &self.id, false)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,6 @@
 //! `create`: from a bundle to a container that is ready to start.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -44,8 +44,6 @@ pub struct CreateOptions<'a> {
     pub cgroups: Policy,
     /// How the sandbox is started.
     pub sandbox: sandbox::Options,
-    /// Where the kernel logs to, if not to the container's own log.
-    pub log: Option<&'a File>,
     /// What stands for a container that joins a sandbox; this process if there is none.
     pub deputy: Option<DeputyCommand>,
     /// What it is brought back from, if it was saved; it is paused then.
@@ -226,10 +224,8 @@ pub(super) fn create_in(
         _ => None,
     };
     let sandbox = match (&joined, options.saved.clone()) {
-        (None, Some(saved)) => {
-            Sandbox::restore(folder.entry(), prepared, &files, options.log, &sandbox_options, saved)?
-        }
-        (None, None) => Sandbox::create(folder.entry(), prepared, &files, options.log, &sandbox_options)?,
+        (None, Some(saved)) => Sandbox::restore(folder.entry(), prepared, &files, &sandbox_options, saved)?,
+        (None, None) => Sandbox::create(folder.entry(), prepared, &files, &sandbox_options)?,
         (Some(_), _) => Sandbox::join(folder.entry(), prepared, &files, &sandbox_options)?,
     };
     if let Some(deputy) = &mut deputy {

@@ -15,7 +15,7 @@ pub struct Options<'a> {
     pub id: &'a str,
     /// Listening control socket.
     pub control: BorrowedFd<'a>,
-    /// Where panics and early errors go.
+    /// Where panics and errors that end it go.
     pub errors: BorrowedFd<'a>,
     /// Where the log goes.
     pub log: BorrowedFd<'a>,
@@ -33,8 +33,12 @@ pub struct Options<'a> {
     pub cpus: Option<u32>,
     /// How much memory the guest sees, in bytes; `None` is all.
     pub memory: Option<u64>,
-    /// Whether all system calls are logged from the start.
-    pub strace: bool,
+    /// Which system calls are logged from the start: `all`, or names with commas between them.
+    pub strace: Option<&'a str>,
+    /// Where missing system calls are told.
+    pub user_log: Option<BorrowedFd<'a>>,
+    /// Where panics go as well.
+    pub panic_log: Option<BorrowedFd<'a>>,
     /// The container's terminal, if it is nobody else's: the kernel passes the signals of its keys on.
     pub terminal: Option<BorrowedFd<'a>>,
 }
@@ -50,7 +54,7 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
         .write(true)
         .open("/dev/null")
         .map_err(|source| LaunchError::System { action: "open /dev/null", source })?;
-    let descriptors = lift(&[null.as_fd(), null.as_fd(), options.errors, options.control, options.log])?;
+    let mut descriptors = vec![null.as_fd(), null.as_fd(), options.errors, options.control, options.log];
     let mut arguments: Vec<String> =
         ["--id", options.id, "--control-fd", "3", "--log-fd", "4"].map(Into::into).into();
     arguments.extend(["--log-format", options.log_format, "--log-level", options.log_level].map(Into::into));
@@ -69,12 +73,19 @@ pub fn plan(binary: Binary, options: &Options<'_>) -> Result<Plan, LaunchError> 
     if let Some(memory) = options.memory {
         arguments.extend(["--memory".into(), memory.to_string()]);
     }
-    if options.strace {
-        arguments.push("--strace".into());
+    if let Some(calls) = options.strace {
+        arguments.push(format!("--strace={calls}"));
+    }
+    for (flag, log) in [("--user-log-fd", options.user_log), ("--panic-log-fd", options.panic_log)] {
+        if let Some(log) = log {
+            arguments.extend([flag.into(), descriptors.len().to_string()]);
+            descriptors.push(log);
+        }
     }
     if options.terminal.is_some() {
         arguments.push("--terminal-signals".into());
     }
+    let descriptors = lift(&descriptors)?;
     Ok(Plan {
         name: "cloister-boot",
         namespaces: namespaces(),

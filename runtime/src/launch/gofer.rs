@@ -13,8 +13,12 @@ use super::{Binary, Bind, Identity, LaunchError, Plan, Root, idmap};
 pub struct Options<'a> {
     /// What it serves, each over a connection of its own.
     pub binds: Vec<Bind>,
-    /// Where errors and the log go.
-    pub log: BorrowedFd<'a>,
+    /// Where errors go, and the log if it has no file of its own.
+    pub errors: BorrowedFd<'a>,
+    /// Where the log goes.
+    pub log: Option<BorrowedFd<'a>>,
+    /// `text` or `json`.
+    pub log_format: &'a str,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: &'a str,
 }
@@ -29,8 +33,12 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         .map_err(|source| LaunchError::System { action: "open /dev/null", source })?;
     let mut kernel_ends = Vec::new();
     let mut own_ends = Vec::new();
+    let mut descriptors = vec![null.as_fd(), null.as_fd(), options.errors];
+    descriptors.extend(options.log);
+    let nr_files = descriptors.len();
     let mut arguments: Vec<String> =
-        ["--log-fd", "2", "--log-level", options.log_level].map(Into::into).into();
+        ["--log-level", options.log_level, "--log-format", options.log_format].map(Into::into).into();
+    arguments.extend(["--log-fd".into(), (nr_files - 1).to_string()]);
     for (number, bind) in options.binds.iter().enumerate() {
         let (kernel_end, own_end) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -38,9 +46,8 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
         kernel_ends.push(kernel_end);
         own_ends.push(own_end);
         let access = if bind.readonly { ":ro" } else { "" };
-        arguments.extend(["--serve".into(), format!("{}:/{number}{access}", number + FIRST_CONNECTION)]);
+        arguments.extend(["--serve".into(), format!("{}:/{number}{access}", number + nr_files)]);
     }
-    let mut descriptors = vec![null.as_fd(), null.as_fd(), options.log];
     descriptors.extend(own_ends.iter().map(AsFd::as_fd));
     let descriptors = lift(&descriptors)?;
     let (namespaces, identity) = user();
@@ -59,9 +66,6 @@ pub fn plan(binary: Binary, options: Options<'_>) -> Result<(Plan, Vec<OwnedFd>)
     };
     Ok((plan, kernel_ends))
 }
-
-/// The first descriptor behind standard error.
-const FIRST_CONNECTION: usize = 3;
 
 /// What file access as the container's superuser needs; to read, passing by permissions is enough.
 fn capabilities(readonly: bool) -> u64 {

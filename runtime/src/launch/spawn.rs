@@ -221,7 +221,9 @@ mod tests {
             dcache: None,
             cpus: None,
             memory: None,
-            strace: false,
+            strace: None,
+            user_log: None,
+            panic_log: None,
             terminal: None,
         };
         let plan = boot::plan(this_program(), &options).unwrap();
@@ -259,7 +261,9 @@ mod tests {
         let file = std::ffi::CString::new(format!("{}/file", folder.display())).unwrap();
         let options = gofer::Options {
             binds: vec![bind, Bind::new(file, false, true)],
-            log: output.as_fd(),
+            errors: output.as_fd(),
+            log: None,
+            log_format: "text",
             log_level: "warn",
         };
         let (plan, ends) = gofer::plan(this_program(), options).unwrap();
@@ -301,7 +305,9 @@ mod tests {
         let output = output();
         let options = gofer::Options {
             binds: vec![Bind::new(c"/nonexistent/root".into(), true, true)],
-            log: output.as_fd(),
+            errors: output.as_fd(),
+            log: None,
+            log_format: "text",
             log_level: "warn",
         };
         let (plan, _ends) = gofer::plan(this_program(), options).unwrap();

@@ -121,7 +121,6 @@ impl Making {
             preserved: &[],
             cgroups: self.options.cgroups(),
             sandbox: self.options.sandbox(self.debug),
-            log: None,
             deputy: Some(self.options.deputy(&self.store, &self.id)?),
             saved,
         };
