@@ -44,6 +44,17 @@ pub enum Backing<'a> {
     },
 }
 
+/// A mapping to be made: see [`AddressSpace::map`].
+#[derive(Clone, Debug)]
+pub struct Mapping<'a> {
+    /// Where.
+    pub range: Range<u64>,
+    /// What guest code may do with it.
+    pub protection: Protection,
+    /// What it shows.
+    pub backing: Backing<'a>,
+}
+
 /// An address space: the memory of one stub process.
 ///
 /// All ranges are whole pages within [`AddressSpace::range`]: the kernel checks that before it calls. Where the
@@ -59,6 +70,17 @@ pub trait AddressSpace: Send + Sync + std::fmt::Debug {
     ///
     /// The host's.
     fn map(&self, range: Range<u64>, protection: Protection, backing: Backing<'_>) -> Result<(), Errno>;
+
+    /// Maps all of `mappings`, one after the other, as [`AddressSpace::map`] does: together they can cost much less.
+    ///
+    /// # Errors
+    ///
+    /// The host's, of the first that fails. Those before it are mapped, those after it are not.
+    fn map_all(&self, mappings: &[Mapping<'_>]) -> Result<(), Errno> {
+        mappings
+            .iter()
+            .try_for_each(|mapping| self.map(mapping.range.clone(), mapping.protection, mapping.backing))
+    }
 
     /// Removes all that is mapped in `range`.
     ///

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use cloister_abi::Errno;
 
-pub use address_space::{AddressSpace, Backing, Protection};
+pub use address_space::{AddressSpace, Backing, Mapping, Protection};
 pub use fpu::FpuState;
 pub use thread::{CpuTime, Thread};
 pub use trap::{Exception, Trap, TrapHandler};

@@ -35,8 +35,9 @@ impl Arguments {
         stack_limit: u64,
     ) -> Result<Self, Fail> {
         let mut room = Room::new(stack_limit);
-        let arguments = read_list(memory, arguments, &mut room)?;
-        let environment = read_list(memory, environment, &mut room)?;
+        let mut strings = Strings { memory, start: 0, bytes: Vec::new() };
+        let arguments = read_list(&mut strings, arguments, &mut room)?;
+        let environment = read_list(&mut strings, environment, &mut room)?;
         Ok(Self { arguments, environment })
     }
 
@@ -76,8 +77,48 @@ impl Room {
     }
 }
 
+/// Strings of a caller's memory. They mostly follow each other, so all that a page has from one on is copied with it.
+struct Strings<'a> {
+    memory: &'a UserMemory,
+    /// What was copied last, and from where.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Strings<'_> {
+    /// Reads a string.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`, or `E2BIG` if it is too long.
+    fn read(&mut self, at: u64) -> Result<Vec<u8>, Fail> {
+        let offset = at.checked_sub(self.start).and_then(|offset| usize::try_from(offset).ok());
+        if let Some(string) = offset.and_then(|offset| until_nul(self.bytes.get(offset..)?)) {
+            return Ok(string);
+        }
+        let rest_of_page = usize::try_from(4096 - at % 4096).unwrap_or(0);
+        (self.start, self.bytes) = (at, self.memory.read_most(Address(at), rest_of_page));
+        if let Some(string) = until_nul(&self.bytes) {
+            return Ok(string);
+        }
+        self.memory.read_string(at, MAX_STRING_BYTES).map_err(|failure| {
+            if failure.is(errno::ENAMETOOLONG) {
+                fail(errno::E2BIG, "an argument is too long")
+            } else {
+                failure
+            }
+        })
+    }
+}
+
+/// Returns the string at the beginning of `bytes`, if all of it is there.
+fn until_nul(bytes: &[u8]) -> Option<Vec<u8>> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    bytes.get(..end).map(<[u8]>::to_vec)
+}
+
 /// Reads the strings that a list of pointers, which ends with a null pointer, names.
-fn read_list(memory: &UserMemory, list: Address, room: &mut Room) -> Result<Vec<Vec<u8>>, Fail> {
+fn read_list(from: &mut Strings<'_>, list: Address, room: &mut Room) -> Result<Vec<Vec<u8>>, Fail> {
     let mut strings = Vec::new();
     if list.is_null() {
         return Ok(strings);
@@ -86,19 +127,13 @@ fn read_list(memory: &UserMemory, list: Address, room: &mut Room) -> Result<Vec<
     loop {
         // A chunk ends at a page's border at the latest, so that nothing behind the list's end must be readable.
         let count = ((4096 - at % 4096) / 8).clamp(1, 64);
-        let pointers = memory.read_array::<u64>(Address(at), usize::try_from(count).unwrap_or(1))?;
+        let pointers = from.memory.read_array::<u64>(Address(at), usize::try_from(count).unwrap_or(1))?;
         for pointer in pointers {
             if pointer == 0 {
                 return Ok(strings);
             }
             room.take(size_of::<u64>())?;
-            let string = memory.read_string(pointer, MAX_STRING_BYTES).map_err(|failure| {
-                if failure.is(errno::ENAMETOOLONG) {
-                    fail(errno::E2BIG, "an argument is too long")
-                } else {
-                    failure
-                }
-            })?;
+            let string = from.read(pointer)?;
             room.take_string(&string)?;
             strings.push(string);
             at = at.wrapping_add(8);
@@ -109,6 +144,49 @@ fn read_list(memory: &UserMemory, list: Address, room: &mut Room) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{MEMORY_START, TestKernel};
+
+    #[test]
+    fn strings_are_read_wherever_they_are() {
+        let fixture = TestKernel::new();
+        let mut task = fixture.root_task();
+        let memory = task.cx().memory();
+        // Side by side, over the border of a page, one in another, in no order, and longer than a page.
+        let page = MEMORY_START + 0x1_0000;
+        let long = vec![b'x'; 10_000];
+        memory.write_bytes(Address(page), b"first\0second\0\0fourth\0").unwrap();
+        memory.write_bytes(Address(page + 4090), b"over the border\0").unwrap();
+        memory.write_bytes(Address(page + 0x4000), &long).unwrap();
+        let at = [page + 13, page, page + 6, page + 4090, page + 4092, page + 0x4000, page + 14, page];
+        let strings: [&[u8]; 8] =
+            [b"", b"first", b"second", b"over the border", b"er the border", &long, b"fourth", b"first"];
+        let list: Vec<u64> = at.into_iter().chain([0]).collect();
+        memory.write(Address(MEMORY_START), &<[u64; 9]>::try_from(list).unwrap()).unwrap();
+        let read = Arguments::read(&memory, Address(MEMORY_START), Address(0), 8 << 20).unwrap();
+        assert_eq!(read.arguments, strings);
+        assert!(read.environment.is_empty());
+    }
+
+    #[test]
+    fn strings_end_where_memory_does() {
+        let fixture = TestKernel::new();
+        let mut task = fixture.root_task();
+        let memory = task.cx().memory();
+        let end = MEMORY_START + (1 << 20);
+        memory.write_bytes(Address(end - 4), b"all\0").unwrap();
+        let read = |at: u64| {
+            memory.write(Address(MEMORY_START), &[at, 0]).unwrap();
+            Arguments::read(&memory, Address(MEMORY_START), Address(0), 8 << 20)
+        };
+        assert_eq!(read(end - 4).unwrap().arguments, [b"all"]);
+        memory.write_bytes(Address(end - 1), b"x").unwrap();
+        for at in [end - 4, end, u64::MAX] {
+            assert!(read(at).is_err_and(|failure| failure.is(errno::EFAULT)), "{at:#x}");
+        }
+        let long = vec![b'x'; MAX_STRING_BYTES];
+        memory.write_bytes(Address(end - (1 << 19)), &long).unwrap();
+        assert!(read(end - (1 << 19)).is_err_and(|failure| failure.is(errno::E2BIG)));
+    }
 
     #[test]
     fn limits_of_the_lengths() {

@@ -45,17 +45,17 @@ impl Prepared {
             Kind::Fixed => Placed { bias: 0 },
             Kind::PositionIndependent => segments::place_at(&self.elf, layout.program_base)?,
         };
-        segments::map(mm, &self.elf, base, &self.executable.object(cx.task)?)?;
+        segments::plan(mm, &self.elf, base, &self.executable.object(cx.task)?)?;
         let interpreter = match &self.interpreter {
             None => None,
             Some((file, elf)) => {
                 let gap = mm.find_gap(elf.range.end - elf.range.start + elf.alignment)?;
                 let placed = segments::place_at(elf, gap)?;
-                segments::map(mm, elf, placed, &file.object(cx.task)?)?;
+                segments::plan(mm, elf, placed, &file.object(cx.task)?)?;
                 Some((placed, elf))
             }
         };
-        let vdso = map_vdso(cx, mm)?;
+        let vdso = plan_vdso(cx, mm)?;
         let heap = base.address(self.elf.range.end).checked_add(layout.break_shift);
         mm.set_heap_start(heap.ok_or(fail(errno::ENOMEM, "no room for the heap"))?);
 
@@ -64,7 +64,16 @@ impl Prepared {
             None => base.address(self.elf.entry),
         };
         let auxiliary = self.auxiliary_vector(base, interpreter.map_or(0, |(placed, _)| placed.bias), vdso);
-        let image = self.map_stack(mm, &layout, &auxiliary)?;
+        let image = self.plan_stack(mm, &layout, &auxiliary)?;
+
+        mm.map_planned()?;
+        segments::clear_ends(mm, &self.elf, base)?;
+        if let Some((placed, elf)) = interpreter {
+            segments::clear_ends(mm, elf, placed)?;
+        }
+        if mm.write(image.pointer, &image.bytes) < image.bytes.len() {
+            return Err(fail(errno::ENOMEM, "the stack can't be filled"));
+        }
 
         let (code, data) = segments::code_and_data(&self.elf, base);
         let name = self.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
@@ -112,8 +121,8 @@ impl Prepared {
         .to_vec()
     }
 
-    /// Maps the stack and fills its top.
-    fn map_stack(&self, mm: &Mm, layout: &Layout, auxiliary: &[(u64, u64)]) -> Result<StackImage, Fail> {
+    /// Plans the stack, and returns what its top is to hold.
+    fn plan_stack(&self, mm: &Mm, layout: &Layout, auxiliary: &[(u64, u64)]) -> Result<StackImage, Fail> {
         let mut random = [0; 16];
         rand::fill(&mut random);
         let contents = StackContents { arguments: &self.arguments, path: &self.path, random, auxiliary };
@@ -123,21 +132,18 @@ impl Prepared {
         let start = layout.stack_top.checked_sub(size).ok_or_else(no_room)?;
         let mut protection = Protection::READ | Protection::WRITE;
         protection.set(Protection::EXECUTE, self.elf.stack == Stack::Executable);
-        mm.map_initial(start..layout.stack_top, Vma::anonymous(protection, VmaFlags::GROWS_DOWN))?;
-        if mm.write(image.pointer, &image.bytes) < image.bytes.len() {
-            return Err(fail(errno::ENOMEM, "the stack can't be filled"));
-        }
+        mm.plan(start..layout.stack_top, Vma::anonymous(protection, VmaFlags::GROWS_DOWN))?;
         Ok(image)
     }
 }
 
-/// Maps the vDSO, and returns where.
-fn map_vdso(cx: &SyscallCx<'_>, mm: &Mm) -> Result<u64, Fail> {
+/// Plans the vDSO, and returns where.
+fn plan_vdso(cx: &SyscallCx<'_>, mm: &Mm) -> Result<u64, Fail> {
     let (object, len) = cx.kernel().vdso.get()?;
     let start = mm.find_gap(len)?;
     let mut vma = Vma::anonymous(Protection::READ | Protection::EXECUTE, VmaFlags::empty());
     vma.backing = VmaBacking::Object { object, offset: 0 };
     vma.name = VmaName::Vdso;
-    mm.map_initial(start..start + len, vma)?;
+    mm.plan(start..start + len, vma)?;
     Ok(start)
 }

@@ -43,26 +43,39 @@ pub(super) fn place_at(elf: &Elf, base: u64) -> Result<Placed, Fail> {
     Ok(Placed { bias: start.wrapping_sub(elf.range.start) })
 }
 
-/// Maps the segments: each is one mapping of the file, and one of zeros where it is longer in memory.
+/// Plans the segments: each is one mapping of the file, and one of zeros where it is longer in memory.
 ///
 /// # Errors
 ///
-/// `ENOMEM` if an address is not the guest's, or the host's.
-pub(super) fn map(mm: &Mm, elf: &Elf, placed: Placed, object: &Arc<MemoryObject>) -> Result<(), Fail> {
+/// `ENOMEM` if an address is not the guest's.
+pub(super) fn plan(mm: &Mm, elf: &Elf, placed: Placed, object: &Arc<MemoryObject>) -> Result<(), Fail> {
     for segment in &elf.segments {
-        map_segment(mm, segment, placed, object)?;
+        let protection = protection(segment.access);
+        if let Some(pages) = segment.file_pages() {
+            let mut vma = Vma::anonymous(protection, VmaFlags::empty());
+            vma.backing = VmaBacking::Object { object: Arc::clone(object), offset: pages.offset };
+            mm.plan(placed.range(&pages.range), vma)?;
+        }
+        if let Some(zeros) = segment.zero_pages() {
+            mm.plan(placed.range(&zeros), Vma::anonymous(protection, VmaFlags::empty()))?;
+        }
     }
     Ok(())
 }
 
-fn map_segment(mm: &Mm, segment: &Segment, placed: Placed, object: &Arc<MemoryObject>) -> Result<(), Fail> {
-    let protection = protection(segment.access);
-    if let Some(pages) = segment.file_pages() {
-        let mut vma = Vma::anonymous(protection, VmaFlags::empty());
-        vma.backing = VmaBacking::Object { object: Arc::clone(object), offset: pages.offset };
-        mm.map_initial(placed.range(&pages.range), vma)?;
-    }
-    if let Some(cleared) = segment.cleared() {
+/// Clears what is in the last page of a segment's file behind the segment, when all is mapped.
+///
+/// # Errors
+///
+/// `EFAULT` if that can't be written.
+pub(super) fn clear_ends(mm: &Mm, elf: &Elf, placed: Placed) -> Result<(), Fail> {
+    for (index, segment) in elf.segments.iter().enumerate() {
+        let Some(cleared) = segment.cleared() else { continue };
+        // As in Linux, what a later segment has there stays.
+        let mut later = elf.segments.iter().skip(index + 1);
+        if later.any(|later| is_mapped_by(later, cleared.start)) {
+            continue;
+        }
         let cleared = placed.range(&cleared);
         let zeros = [0_u8; 4096];
         let len = usize::try_from(cleared.end - cleared.start).unwrap_or(zeros.len());
@@ -71,10 +84,13 @@ fn map_segment(mm: &Mm, segment: &Segment, placed: Placed, object: &Arc<MemoryOb
             return Err(fail(errno::EFAULT, "the end of a segment can't be cleared"));
         }
     }
-    if let Some(zeros) = segment.zero_pages() {
-        mm.map_initial(placed.range(&zeros), Vma::anonymous(protection, VmaFlags::empty()))?;
-    }
     Ok(())
+}
+
+/// Returns whether `segment` has the page of an address of the file.
+fn is_mapped_by(segment: &Segment, of_file: u64) -> bool {
+    let pages = segment.file_pages().map(|pages| pages.range);
+    pages.into_iter().chain(segment.zero_pages()).any(|range| range.contains(&of_file))
 }
 
 fn protection(access: Access) -> Protection {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cloister_platform::Protection;
+use cloister_platform::{Mapping, Protection};
 
 use super::gaps;
 use super::layout::{is_page, page_down, page_up};
@@ -55,19 +55,33 @@ impl Mm {
             .map_err(|errno| fail(errno, "the host does not map it"))
     }
 
-    /// Maps `vma` at `range` for the kernel itself: the program loader, which finds an empty address space. No limit is
-    /// looked at.
+    /// Enters `vma` at `range` for the kernel itself: the program loader, which finds an empty address space, and then has
+    /// [all mapped](Mm::map_planned). No limit is looked at.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` if the range is not the guest's, or the host's.
-    pub(crate) fn map_initial(&self, range: Range<u64>, vma: Vma) -> Result<(), Fail> {
+    /// `ENOMEM` if the range is not the guest's.
+    pub(crate) fn plan(&self, range: Range<u64>, vma: Vma) -> Result<(), Fail> {
         let _replaced;
         let mut state = self.state();
         state.check_range(&range)?;
-        self.map_on_host(&range, &vma)?;
         _replaced = state.insert(range, vma);
         Ok(())
+    }
+
+    /// Has the host map all that was planned, of which it has mapped nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The host's; the address space is of no use then.
+    pub(crate) fn map_planned(&self) -> Result<(), Fail> {
+        let state = self.state();
+        let mappings: Vec<_> = state
+            .vmas()
+            .iter()
+            .map(|(range, vma)| Mapping { range, protection: vma.protection, backing: vma.host_backing(0) })
+            .collect();
+        self.space.map_all(&mappings).map_err(|errno| fail(errno, "the host does not map the program"))
     }
 
     /// Returns where a new mapping of `len` bytes would go, for the program loader.

@@ -29,13 +29,13 @@ const CODE_OFFSET: usize = 0x100;
 std::arch::global_asm!(
     ".pushsection .rodata.cloister_stub, \"a\", @progbits",
     ".hidden cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".hidden cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
-    ".hidden cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_restored",
-    ".hidden cloister_stub_name, cloister_stub_end",
+    ".hidden cloister_stub_calls, cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread",
+    ".hidden cloister_stub_handler, cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer",
+    ".hidden cloister_stub_restored, cloister_stub_name, cloister_stub_end",
     ".globl cloister_stub_start, cloister_stub_call, cloister_stub_map_file",
-    ".globl cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread, cloister_stub_handler",
-    ".globl cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer, cloister_stub_restored",
-    ".globl cloister_stub_name, cloister_stub_end",
+    ".globl cloister_stub_calls, cloister_stub_compare_exchange, cloister_stub_serve, cloister_stub_thread",
+    ".globl cloister_stub_handler, cloister_stub_call_site, cloister_stub_call_saved, cloister_stub_answer",
+    ".globl cloister_stub_restored, cloister_stub_name, cloister_stub_end",
     // The entry point: pause(2) until the platform seizes the process and sets other registers.
     "cloister_stub_start:",
     "2: mov eax, 34",
@@ -97,6 +97,22 @@ std::arch::global_asm!(
     "2: test rsp, rsp",
     "   jnz 4f",
     "   int3",
+    // Makes the ebx system calls listed at r12 (see `batch`), up to the first that fails. Returns what the last one did.
+    "cloister_stub_calls:",
+    "1: mov rax, [r12]",
+    "   mov rdi, [r12 + 8]",
+    "   mov rsi, [r12 + 16]",
+    "   mov rdx, [r12 + 24]",
+    "   mov r10, [r12 + 32]",
+    "   mov r8, [r12 + 40]",
+    "   mov r9, [r12 + 48]",
+    "   syscall",
+    "   cmp rax, -4095",
+    "   jae 2f",
+    "   add r12, 56",
+    "   dec ebx",
+    "   jnz 1b",
+    "2: int3",
     // If the word at rdi is eax, replaces it by edx; returns in eax what was there.
     "cloister_stub_compare_exchange:",
     "   lock cmpxchg [rdi], edx",
@@ -435,6 +451,8 @@ unsafe extern "C" {
     static CALL: u8;
     #[link_name = "cloister_stub_map_file"]
     static MAP_FILE: u8;
+    #[link_name = "cloister_stub_calls"]
+    static CALLS: u8;
     #[link_name = "cloister_stub_compare_exchange"]
     static COMPARE_EXCHANGE: u8;
     #[link_name = "cloister_stub_serve"]
@@ -477,6 +495,8 @@ pub(crate) struct Layout {
     pub(crate) call: Routine,
     /// The routine that maps a file.
     pub(crate) map_file: Routine,
+    /// The routine that makes several system calls.
+    pub(crate) calls: Routine,
     /// The routine that compares and exchanges.
     pub(crate) compare_exchange: Routine,
     /// Where helpers of systrap wait for commands.
@@ -518,7 +538,8 @@ impl Layout {
             code,
             scratch: code + PAGE,
             call: Routine { start: at(&raw const CALL), end: at(&raw const MAP_FILE) },
-            map_file: Routine { start: at(&raw const MAP_FILE), end: at(&raw const COMPARE_EXCHANGE) },
+            map_file: Routine { start: at(&raw const MAP_FILE), end: at(&raw const CALLS) },
+            calls: Routine { start: at(&raw const CALLS), end: at(&raw const COMPARE_EXCHANGE) },
             compare_exchange: Routine { start: at(&raw const COMPARE_EXCHANGE), end: at(&raw const SERVE) },
             serve: at(&raw const SERVE),
             thread: at(&raw const THREAD),

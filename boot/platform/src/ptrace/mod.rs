@@ -30,6 +30,7 @@
 //!
 //! One lock of class `PLATFORM` over the tables; the kernel is never called with it held.
 
+mod batch;
 mod clock;
 pub(crate) mod filter;
 mod host_vdso;

@@ -3,18 +3,20 @@
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloister_abi::{Errno, Registers, errno};
 use cloister_sync::{Lock, LockGuard, class};
 use rustix::process::Pid;
 
+use super::batch::Batch;
 use super::filter::CLONE_COPY_FLAGS;
 use super::image::{GUEST, PAGE};
 use super::sys;
 use super::tracer::Tracer;
 use crate::systrap::call_sites::{self, CallSites};
 use crate::systrap::window::Window;
-use crate::{AddressSpace, Backing, FpuState, Protection, Thread, TrapHandler};
+use crate::{AddressSpace, Backing, FpuState, Mapping, Protection, Thread, TrapHandler};
 
 /// How guest threads of an address space are made, which is where the platforms differ.
 pub(crate) trait Threads: Send + Sync + std::fmt::Debug {
@@ -48,6 +50,8 @@ pub(crate) struct Space {
     tracer: Arc<Tracer>,
     helper: Pid,
     threads: Arc<dyn Threads>,
+    /// Whether guest code can have been in it: a thread was asked for.
+    is_inhabited: AtomicBool,
     /// What of its text the systrap platform has patched.
     call_sites: Lock<CallSites, { class::CALL_SITES }>,
     /// What its threads copy from.
@@ -57,7 +61,8 @@ pub(crate) struct Space {
 impl Space {
     /// Wraps a stopped helper that the tracer's tables know.
     pub(crate) fn new(tracer: Arc<Tracer>, helper: Pid, threads: Arc<dyn Threads>) -> Self {
-        Self { tracer, helper, threads, call_sites: Lock::default(), window: Lock::default() }
+        let (call_sites, window) = (Lock::default(), Lock::default());
+        Self { tracer, helper, threads, is_inhabited: AtomicBool::new(false), call_sites, window }
     }
 
     /// Returns the process that makes the host's system calls on the memory.
@@ -91,7 +96,8 @@ impl Space {
         self.tracer.tables().add_helper(helper, self.helper);
         let call_sites = Lock::new(self.call_sites().copy());
         let (tracer, threads) = (Arc::clone(&self.tracer), Arc::clone(&self.threads));
-        Ok(Self { tracer, helper, threads, call_sites, window: Lock::default() })
+        let is_inhabited = AtomicBool::new(false);
+        Ok(Self { tracer, helper, threads, is_inhabited, call_sites, window: Lock::default() })
     }
 
     /// Has the helper make a system call.
@@ -138,9 +144,20 @@ impl Space {
 }
 
 /// Returns the arguments of `mmap(2)` without the descriptor.
-fn map_arguments(range: &Range<u64>, protection: Protection, flags: i32, offset: u64) -> [u64; 5] {
+pub(super) fn map_arguments(range: &Range<u64>, protection: Protection, flags: i32, offset: u64) -> [u64; 5] {
     let flags = u64::from((libc::MAP_FIXED | flags).cast_unsigned());
     [range.start, range.end - range.start, u64::from(protection.bits()), flags, offset]
+}
+
+/// Returns the flags of `mmap(2)` for a mapping of the guest's.
+pub(super) fn map_flags(backing: &Backing<'_>) -> i32 {
+    // Whether there is room is for the sandbox' memory limit to say, not for the host's overcommit heuristics, which see
+    // one mapping at a time.
+    match backing {
+        Backing::Anonymous => libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        Backing::Shared { .. } => libc::MAP_SHARED,
+        Backing::Private { .. } => libc::MAP_PRIVATE | libc::MAP_NORESERVE,
+    }
 }
 
 /// Returns the length of `range`, if it is one of whole pages of the guest's: this is what keeps the platform's own
@@ -164,23 +181,28 @@ impl AddressSpace for Space {
     }
 
     fn map(&self, range: Range<u64>, protection: Protection, backing: Backing<'_>) -> Result<(), Errno> {
-        let length = length_of(&range)?;
+        length_of(&range)?;
         match backing {
             Backing::Anonymous => {
-                // Whether there is room is for the sandbox' memory limit to say, not for the host's overcommit
-                // heuristics, which see one mapping at a time.
-                let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-                let flags = u64::from(flags.cast_unsigned());
-                let arguments = [range.start, length, u64::from(protection.bits()), flags, u64::MAX, 0];
-                self.call(libc::SYS_mmap, arguments).map(drop)
+                let [start, length, protection, flags, _] =
+                    map_arguments(&range, protection, map_flags(&backing), 0);
+                self.call(libc::SYS_mmap, [start, length, protection, flags, u64::MAX, 0]).map(drop)
             }
-            Backing::Shared { file, offset } => {
-                self.map_file(&range, protection, libc::MAP_SHARED, file, offset)
-            }
-            Backing::Private { file, offset } => {
-                self.map_file(&range, protection, libc::MAP_PRIVATE | libc::MAP_NORESERVE, file, offset)
+            Backing::Shared { file, offset } | Backing::Private { file, offset } => {
+                self.map_file(&range, protection, map_flags(&backing), file, offset)
             }
         }
+    }
+
+    fn map_all(&self, mappings: &[Mapping<'_>]) -> Result<(), Errno> {
+        mappings.iter().try_for_each(|mapping| length_of(&mapping.range).map(drop))?;
+        if self.is_inhabited.load(Ordering::Relaxed) {
+            return mappings.iter().try_for_each(|mapping| {
+                self.map(mapping.range.clone(), mapping.protection, mapping.backing)
+            });
+        }
+        let batches = Batch::of(&self.tracer.layout, mappings);
+        batches.iter().try_for_each(|batch| self.tracer.run_batch(self.helper, batch))
     }
 
     fn unmap(&self, range: Range<u64>) -> Result<(), Errno> {
@@ -264,6 +286,7 @@ impl AddressSpace for Space {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno> {
+        self.is_inhabited.store(true, Ordering::Relaxed);
         let threads = Arc::clone(&self.threads);
         threads.spawn(self, fpu, handler)
     }

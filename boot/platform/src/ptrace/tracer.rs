@@ -9,7 +9,9 @@ use cloister_sync::{Lock, LockGuard, class};
 use rustix::event::EventfdFlags;
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
+use zerocopy::IntoBytes;
 
+use super::batch::Batch;
 use super::image::{Layout, Routine};
 use super::start::{self, Started};
 use super::sys::{self, Status, Wait};
@@ -244,6 +246,33 @@ impl Tracer {
             // The message must not stay for the next helper, which would map the wrong file.
             let _ = rustix::net::recv(&self.receiver, &mut [0_u8; 1], RecvFlags::DONTWAIT);
         })
+    }
+
+    /// Has a helper, whose address space has never had guest threads, make the system calls of a list.
+    pub(super) fn run_batch(&self, helper: Pid, batch: &Batch<'_>) -> Result<(), Errno> {
+        if !self.is_home() {
+            return Err(errno::EDEADLK);
+        }
+        let contents = batch.contents();
+        let contents = contents.as_bytes();
+        if sys::write_memory(helper, self.layout.scratch, contents) != contents.len() {
+            return Err(errno::ESRCH);
+        }
+        let result = batch
+            .files()
+            .iter()
+            .try_for_each(|file| start::send_descriptor(self.sender.as_fd(), *file).map_err(Errno::from));
+        let (r12, rbx) = batch.list();
+        let registers = Registers { r12, rbx, ..helper_registers() };
+        result
+            .and_then(|()| self.run_as(None, helper, self.layout.calls, &registers))
+            .and_then(result_of)
+            .map(drop)
+            .inspect_err(|_| {
+                // What was not taken up must not stay, neither for this helper nor for the next.
+                let _ = self.call(helper, libc::SYS_close, [1, 0, 0, 0, 0, 0]);
+                while rustix::net::recv(&self.receiver, &mut [0_u8; 1], RecvFlags::DONTWAIT).is_ok() {}
+            })
     }
 
     /// Has a helper make a process by `clone(2)` with `flags`; returns when it is stopped.

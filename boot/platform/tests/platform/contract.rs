@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_abi::{Registers, errno};
-use cloister_platform::{AddressSpace, Backing, Exception, FpuState, Protection, Trap};
+use cloister_platform::{AddressSpace, Backing, Exception, FpuState, Mapping, Protection, Trap};
 
 use crate::common::{CODE, DATA, PAGE, RW, Sandbox, file_of, pages, start};
 use crate::stub::children;
@@ -29,7 +29,8 @@ on_each_platform! {
     breakpoints_bad_instructions_and_divisions_are_reported, the_trap_flag_steps_one_instruction,
     other_entries_of_the_host_kernel_are_closed, a_call_of_the_vsyscall_page_traps,
     hostile_registers_are_taken_and_made_harmless, a_copy_shares_nothing_private,
-    files_are_mapped_shared_and_private, mappings_move_grow_and_shrink,
+    files_are_mapped_shared_and_private, mappings_are_made_together, a_mapping_that_fails_ends_a_list,
+    mappings_move_grow_and_shrink,
     ranges_that_are_not_the_guests_are_refused, advice_reaches_the_host,
     words_are_compared_and_exchanged, threads_share_memory_and_trap_each_by_itself,
     a_busy_thread_can_be_interrupted, another_host_thread_can_resume,
@@ -211,6 +212,79 @@ fn files_are_mapped_shared_and_private(sandbox: &Sandbox) {
     let unreadable = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     let backing = Backing::Private { file: unreadable.as_fd(), offset: 0 };
     assert_eq!(space.map(pages(DATA, 1), RW, backing), Err(errno::EACCES));
+}
+
+/// Reads the first byte of a page, if it can be read.
+fn first_byte(space: &dyn AddressSpace, page: u64) -> Option<u8> {
+    let mut byte = [0];
+    (space.read(DATA + page * PAGE, &mut byte) == 1).then_some(byte[0])
+}
+
+fn mappings_are_made_together(sandbox: &Sandbox) {
+    let files = [b'a', b'b'].map(|letter| file_of(&[letter; 4096]));
+    // More than fit one list, of two files in turn, and some of neither; a later one replaces an earlier one.
+    let mapping = |number: u64, page: u64| {
+        let file = files[usize::from(number % 4 >= 2)].as_fd();
+        let backing = match number % 4 {
+            3 => Backing::Anonymous,
+            1 => Backing::Shared { file, offset: 0 },
+            _ => Backing::Private { file, offset: 0 },
+        };
+        Mapping { range: pages(DATA + page * PAGE, 1), protection: RW, backing }
+    };
+    let all: Vec<_> = (0..100).map(|number| mapping(number, number)).chain([mapping(3, 50)]).collect();
+    let assert_all = |space: &dyn AddressSpace| {
+        let expected = |number| match number % 4 {
+            _ if number == 50 => 0,
+            0 | 1 => b'a',
+            2 => b'b',
+            _ => 0,
+        };
+        (0..100).for_each(|number| assert_eq!(first_byte(space, number), Some(expected(number)), "{number}"));
+        assert_eq!(first_byte(space, 100), None);
+    };
+    let space = sandbox.space();
+    space.map_all(&[]).unwrap();
+    space.map_all(&all).unwrap();
+    assert_all(&*space);
+
+    // The same where a thread is, and in a copy without one.
+    let (inhabited, thread) = sandbox.program(&[0x0f, 0x0b]);
+    inhabited.map_all(&all).unwrap();
+    assert_all(&*inhabited);
+    thread.exit();
+    let copy = inhabited.fork().unwrap();
+    copy.unmap(pages(DATA, 100)).unwrap();
+    copy.map_all(&all).unwrap();
+    assert_all(&*copy);
+}
+
+/// Returns a private mapping of a page.
+fn of(file: &std::fs::File, page: u64) -> Mapping<'_> {
+    let backing = Backing::Private { file: file.as_fd(), offset: 0 };
+    Mapping { range: pages(DATA + page * PAGE, 1), protection: RW, backing }
+}
+
+fn a_mapping_that_fails_ends_a_list(sandbox: &Sandbox) {
+    let space = sandbox.space();
+    let good = file_of(&[b'g'; 4096]);
+    let bad = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+    let list = [of(&good, 0), of(&bad, 1), of(&good, 2), of(&bad, 3)];
+    assert_eq!(space.map_all(&list), Err(errno::EACCES));
+    // No descriptor of the list is left that could be taken for that of another mapping.
+    assert_eq!([0, 1, 2].map(|page| first_byte(&*space, page)), [Some(b'g'), None, None]);
+    let other = file_of(&[b'o'; 4096]);
+    let of_other = of(&other, 5);
+    space.map(of_other.range, RW, of_other.backing).unwrap();
+    assert_eq!(first_byte(&*space, 5), Some(b'o'));
+    let another = sandbox.space();
+    another.map_all(&[of(&other, 0), of(&good, 1)]).unwrap();
+    assert_eq!([0, 1].map(|page| first_byte(&*another, page)), [Some(b'o'), Some(b'g')]);
+
+    // One that is not the guest's is found before anything is mapped.
+    let outside = Mapping { range: 0..PAGE, protection: RW, backing: Backing::Anonymous };
+    assert_eq!(another.map_all(&[of(&good, 2), outside]), Err(errno::EINVAL));
+    assert_eq!(first_byte(&*another, 2), None);
 }
 
 fn mappings_move_grow_and_shrink(sandbox: &Sandbox) {
