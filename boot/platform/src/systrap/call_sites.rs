@@ -60,8 +60,8 @@ const NEAR_BYTES: u64 = 2048;
 type Site = [u8; 7];
 /// Their size.
 const SITE_BYTES: u64 = size_of::<Site>() as u64;
-/// How often a site is trapped at before it is patched: what patching costs.
-const TRAPS: u32 = 8;
+/// How often a site is trapped at before it is patched: what patching costs, which programs that end soon do without.
+const TRAPS: u32 = 24;
 /// How many sites are watched. More are left as they are: a program that has so many makes them at run time.
 const MAX_WATCHED: usize = 4096;
 /// The calls that their thread does not return from, and has to come by a signal for to be another one's: `execve`, `exit`,
