@@ -270,6 +270,21 @@ TEST(memfd_and_its_seals)
 	FAILS(fcntl(plain, F_ADD_SEALS, F_SEAL_GROW), EPERM);
 }
 
+/* However it was read before, nothing but writable mappings stands against the seal. */
+TEST(a_memfd_that_was_read_can_be_sealed)
+{
+	static char block[1 << 16];
+	int fd = OK(memfd_create("name", MFD_ALLOW_SEALING));
+	for (int i = 0; i < 32; i++)
+		CHECK_EQ(write(fd, memset(block, i, sizeof block), sizeof block), sizeof block);
+	for (int i = 0; i < 32; i++) {
+		CHECK_EQ(pread(fd, block, sizeof block, i * (off_t)sizeof block), sizeof block);
+		CHECK(block[0] == i && block[sizeof block - 1] == i);
+	}
+	OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	FAILS(write(fd, "x", 1), EPERM);
+}
+
 /* Looks an address up in /proc/self/maps; returns the four letters of its permissions, or "". */
 static const char *permissions_of(void *address)
 {

@@ -129,16 +129,17 @@ impl Space {
         self.tracer.map_file(self.helper, file, arguments, 0).map(drop)
     }
 
-    /// Has the helper share a file at `range`, as [`Space::map_file`], which copies of the address space will not have. It
-    /// may be mapped if this fails.
+    /// Has the helper map a file at `range`, as [`Space::map_file`], which copies of the address space will not have. It may
+    /// be mapped if this fails.
     pub(crate) fn map_file_here(
         &self,
         range: &Range<u64>,
         protection: Protection,
+        flags: i32,
         file: BorrowedFd<'_>,
         offset: u64,
     ) -> Result<(), Errno> {
-        let arguments = map_arguments(range, protection, libc::MAP_SHARED, offset);
+        let arguments = map_arguments(range, protection, flags, offset);
         self.tracer.map_file(self.helper, file, arguments, libc::MADV_DONTFORK).map(drop)
     }
 }

@@ -90,7 +90,9 @@ impl Window {
         let range = space.window_start()..space.window_start() + BYTES;
         // In place of the one before.
         self.open = None;
-        if space.map_file_here(&range, Protection::READ, file, start).is_err() {
+        // Nothing is written there, and a shared mapping would keep a memory file from being sealed.
+        let private = libc::MAP_PRIVATE;
+        if space.map_file_here(&range, Protection::READ, private, file, start).is_err() {
             unmap(space);
             return None;
         }

@@ -1,6 +1,6 @@
 //! Open regular files: the host's own descriptors.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, fdatasync, fstat, fsync, seek};
@@ -9,11 +9,8 @@ use rustix::io::{pread, pwrite};
 use super::GoferInode;
 use super::attributes::from_host;
 use crate::error::Errno;
-use crate::fs::{FileCx, FileOps, MapSource, Sink, Source, Whence, with_scratch};
+use crate::fs::{FileCx, FileOps, MapSource, Sink, Source, Whence, read_direct, with_scratch};
 use crate::prelude::errno;
-
-/// How much is to be read for it to be worth looking for a way around the kernel's own memory.
-const DIRECT_MIN: usize = 8 << 10;
 
 /// An open regular file.
 #[derive(Debug)]
@@ -30,17 +27,9 @@ impl HostFile {
 
     /// Reads at an offset.
     pub(super) fn read(&self, offset: u64, into: &mut dyn Sink) -> Result<usize, Errno> {
-        let direct =
-            if into.remaining() >= DIRECT_MIN { into.write_file(self.host.as_fd(), offset) } else { 0 };
-        if direct > 0 && into.remaining() == 0 {
-            return Ok(direct);
-        }
-        let rest = offset.saturating_add(direct as u64);
-        match with_scratch(into.remaining(), |buffer| self.read_by(buffer, rest, into)) {
-            Ok(len) => Ok(direct.saturating_add(len)),
-            Err(_) if direct > 0 => Ok(direct),
-            Err(errno) => Err(errno),
-        }
+        read_direct(&self.host, offset, into, |offset, into| {
+            with_scratch(into.remaining(), |buffer| self.read_by(buffer, offset, into))
+        })
     }
 
     fn read_by(&self, buffer: &mut [u8], offset: u64, into: &mut dyn Sink) -> Result<usize, Errno> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Seals;
 use crate::error::Errno;
-use crate::fs::{Sink, Source, Whence, with_scratch};
+use crate::fs::{Sink, Source, Whence, read_direct, with_scratch};
 use crate::prelude::{errno, uapi};
 
 /// The most bytes of a file that are kept in the kernel's own memory.
@@ -92,8 +92,8 @@ impl Data {
 
     /// Reads at `offset`.
     pub(super) fn read(&self, offset: u64, into: &mut dyn Sink) -> Result<usize, Errno> {
-        let rest = self.size().saturating_sub(offset);
-        let len = usize::try_from(rest).unwrap_or(usize::MAX).min(into.remaining());
+        let rest = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = rest.min(into.remaining());
         match &self.storage {
             Storage::Inline(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -102,15 +102,23 @@ impl Data {
                     None => Ok(0),
                 }
             }
-            Storage::Host(fd, _) => with_scratch(len, |buffer| {
-                copy_in_chunks(len, |done| {
-                    let room = buffer.len().min(len - done);
-                    let part = buffer.get_mut(..room).unwrap_or_default();
-                    let read = rustix::io::pread(fd, &mut *part, offset + done as u64).map_err(host)?;
-                    into.write(part.get(..read).unwrap_or_default())
-                })
+            // The host's file can be longer than this one: the rest of a write that failed.
+            Storage::Host(fd, _) if len < into.remaining() => Self::read_by_scratch(fd, offset, len, into),
+            Storage::Host(fd, _) => read_direct(fd, offset, into, |offset, into| {
+                Self::read_by_scratch(fd, offset, into.remaining(), into)
             }),
         }
+    }
+
+    fn read_by_scratch(fd: &OwnedFd, offset: u64, len: usize, into: &mut dyn Sink) -> Result<usize, Errno> {
+        with_scratch(len, |buffer| {
+            copy_in_chunks(len, |done| {
+                let room = buffer.len().min(len - done);
+                let part = buffer.get_mut(..room).unwrap_or_default();
+                let read = rustix::io::pread(fd, &mut *part, offset + done as u64).map_err(host)?;
+                into.write(part.get(..read).unwrap_or_default())
+            })
+        })
     }
 
     /// Writes at `offset`.
@@ -323,7 +331,58 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errn
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+
     use super::*;
+
+    /// Takes what it can by itself, as guest buffers do that a window is for.
+    struct Direct {
+        bytes: Vec<u8>,
+        room: usize,
+        /// How much it takes by itself at most.
+        most: usize,
+    }
+
+    impl Sink for Direct {
+        fn remaining(&self) -> usize {
+            self.room - self.bytes.len()
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+            self.bytes.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn write_file(&mut self, file: BorrowedFd<'_>, offset: u64) -> usize {
+            let mut bytes = vec![0; self.remaining().min(self.most)];
+            let len = rustix::io::pread(file, &mut bytes, offset).unwrap();
+            self.bytes.extend_from_slice(&bytes[..len]);
+            len
+        }
+    }
+
+    #[test]
+    fn what_the_sink_takes_by_itself_and_the_rest_are_the_files() {
+        let mut data = Data::new(Seals::default());
+        let contents: Vec<u8> = (0..=250).cycle().take(100_000).collect();
+        write(&mut data, 0, &contents).unwrap();
+        let fd = data.move_to_host().unwrap();
+        // What a write left behind that failed is no part of the file.
+        write_all(&fd.as_fd().try_clone_to_owned().unwrap(), b"left behind", 100_000).unwrap();
+        for (offset, room, most) in [
+            (0, 50_000, 50_000),
+            (1, 50_000, 30_000),
+            (0, 50_000, 0),
+            (90_000, 50_000, 50_000),
+            (200_000, 9_000, 9_000),
+        ] {
+            let mut sink = Direct { bytes: Vec::new(), room, most };
+            let len = data.read(offset, &mut sink).unwrap();
+            let start = usize::try_from(offset).unwrap().min(contents.len());
+            let expected = &contents[start..contents.len().min(start + room)];
+            assert!(sink.bytes == expected && len == expected.len(), "{room} bytes at {offset}");
+        }
+    }
 
     fn write(data: &mut Data, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
         data.write(offset, &mut &*bytes, bytes.len())

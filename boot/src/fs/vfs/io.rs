@@ -1,6 +1,6 @@
 //! Where bytes come from and go to: guest buffers, or the kernel's own.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::error::Errno;
 
@@ -20,6 +20,32 @@ pub(crate) trait Sink {
     /// [write](Sink::write) them. Returns how many; the rest is for the caller to write.
     fn write_file(&mut self, _file: BorrowedFd<'_>, _offset: u64) -> usize {
         0
+    }
+}
+
+/// How much is to be read for it to be worth looking for a way around the kernel's own memory.
+const DIRECT_MIN: usize = 8 << 10;
+
+/// Reads from `offset` of a regular file of the host's: what goes [directly](Sink::write_file), then what `rest` reads from
+/// where that ended.
+///
+/// # Errors
+///
+/// Those of `rest`, if nothing was read before.
+pub(crate) fn read_direct(
+    file: impl AsFd,
+    offset: u64,
+    into: &mut dyn Sink,
+    rest: impl FnOnce(u64, &mut dyn Sink) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let direct = if into.remaining() >= DIRECT_MIN { into.write_file(file.as_fd(), offset) } else { 0 };
+    if direct > 0 && into.remaining() == 0 {
+        return Ok(direct);
+    }
+    match rest(offset.saturating_add(direct as u64), into) {
+        Ok(len) => Ok(direct.saturating_add(len)),
+        Err(_) if direct > 0 => Ok(direct),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) use image::{
 pub(crate) use inode::{
     Inode, NameEntry, NewInode, NewInodeKind, OpenCx, RenameMode, XattrMode, downcast_inode,
 };
-pub(crate) use io::{Sink, Source};
+pub(crate) use io::{Sink, Source, read_direct};
 pub(crate) use mount::{Mount, MountFlags, NewMount};
 pub(crate) use mount_namespace::{MountNamespace, Recursive, Unmount};
 pub(crate) use names::NewName;

@@ -133,7 +133,8 @@ impl GuestThreads {
         let start = self.slots.address(slot);
         let range = start..start + slot::BYTES as u64;
         let protection = Protection::READ | Protection::WRITE;
-        let mapped = space.map_file_here(&range, protection, self.slots.file(), Slots::offset(slot));
+        let mapped =
+            space.map_file_here(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot));
         // One that can be mapped and neither advised nor unmapped stays its space's, unused.
         if mapped.is_err() && space.call(libc::SYS_munmap, [start, slot::BYTES as u64, 0, 0, 0, 0]).is_ok() {
             self.tracer.tables().owners.give_back_unmapped(slot, space.helper());
