@@ -1,9 +1,10 @@
-//! Mappings that a helper makes one after the other, at one stop.
+//! What a helper does at one stop: mappings, one after the other, and the first thread.
 //!
 //! A stop and its answer cost several times what a mapping does, and a program that starts has a dozen. So as long as no
 //! guest thread was ever made in an address space, the helper gets a list of system calls, in its scratch page: nobody else
 //! can write there yet. Files come by its socket, one after the other, as descriptor 1, which is the lowest free one.
 
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::image::{Layout, PAGE};
@@ -31,16 +32,19 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    fn empty(layout: &Layout) -> Self {
+        Self { scratch: layout.scratch, calls: Vec::new(), files: Vec::new(), open: None }
+    }
+
     /// Returns the lists by which `mappings` can be made, to be carried out in this order.
     pub(super) fn of(layout: &Layout, mappings: &[Mapping<'a>]) -> Vec<Self> {
-        let empty = || Self { scratch: layout.scratch, calls: Vec::new(), files: Vec::new(), open: None };
-        let mut batches = vec![empty()];
+        let mut batches = vec![Self::empty(layout)];
         for mapping in mappings {
             if let Some(last) = batches.last_mut()
                 && (last.calls.len() + CALLS_OF_ONE) as u64 > MOST
             {
                 last.close();
-                batches.push(empty());
+                batches.push(Self::empty(layout));
             }
             if let Some(last) = batches.last_mut() {
                 last.map(mapping);
@@ -51,6 +55,21 @@ impl<'a> Batch<'a> {
         }
         batches.retain(|batch| !batch.calls.is_empty());
         batches
+    }
+
+    /// Returns the list by which `mappings` are made, which copies of the address space will not have, and then a process, by
+    /// `clone(2)` with `flags`.
+    pub(super) fn to_clone(layout: &Layout, mappings: &[Mapping<'a>; 2], flags: u64) -> Self {
+        let mut batch = Self::empty(layout);
+        for mapping in mappings {
+            batch.map(mapping);
+            let Range { start, end } = mapping.range;
+            let advice = u64::from(libc::MADV_DONTFORK.cast_unsigned());
+            batch.push(libc::SYS_madvise, [start, end - start, advice, 0, 0, 0]);
+        }
+        batch.close();
+        batch.push(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]);
+        batch
     }
 
     /// Returns the files that are to be sent, in this order.

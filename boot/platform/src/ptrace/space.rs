@@ -50,7 +50,7 @@ pub(crate) struct Space {
     tracer: Arc<Tracer>,
     helper: Pid,
     threads: Arc<dyn Threads>,
-    /// Whether guest code can have been in it: a thread was asked for.
+    /// Whether guest code can have been in it.
     is_inhabited: AtomicBool,
     /// What of its text the systrap platform has patched.
     call_sites: Lock<CallSites, { class::CALL_SITES }>,
@@ -68,6 +68,19 @@ impl Space {
     /// Returns the process that makes the host's system calls on the memory.
     pub(crate) fn helper(&self) -> Pid {
         self.helper
+    }
+
+    /// Returns whether guest code can have been in it: whether a thread was ever made.
+    pub(crate) fn is_inhabited(&self) -> bool {
+        self.is_inhabited.load(Ordering::Relaxed)
+    }
+
+    /// Has the helper, as long as nobody is [there](Space::is_inhabited), map files at ranges of the platform's, which copies
+    /// of the address space will not have, and then make a process by `clone(2)` with `flags`, which is stopped. Either may
+    /// be mapped if this fails.
+    pub(crate) fn map_here_and_clone(&self, mappings: &[Mapping<'_>; 2], flags: u64) -> Result<Pid, Errno> {
+        let batch = Batch::to_clone(&self.tracer.layout, mappings, flags);
+        self.tracer.clone_by_batch(self.helper, &batch)
     }
 
     /// Gives access to what is known of its call sites.
@@ -197,13 +210,13 @@ impl AddressSpace for Space {
 
     fn map_all(&self, mappings: &[Mapping<'_>]) -> Result<(), Errno> {
         mappings.iter().try_for_each(|mapping| length_of(&mapping.range).map(drop))?;
-        if self.is_inhabited.load(Ordering::Relaxed) {
+        if self.is_inhabited() {
             return mappings.iter().try_for_each(|mapping| {
                 self.map(mapping.range.clone(), mapping.protection, mapping.backing)
             });
         }
         let batches = Batch::of(&self.tracer.layout, mappings);
-        batches.iter().try_for_each(|batch| self.tracer.run_batch(self.helper, batch))
+        batches.iter().try_for_each(|batch| self.tracer.run_batch(self.helper, batch).map(drop))
     }
 
     fn unmap(&self, range: Range<u64>) -> Result<(), Errno> {
@@ -287,9 +300,11 @@ impl AddressSpace for Space {
         fpu: Option<&FpuState>,
         handler: Arc<dyn TrapHandler>,
     ) -> Result<Arc<dyn Thread>, Errno> {
-        self.is_inhabited.store(true, Ordering::Relaxed);
         let threads = Arc::clone(&self.threads);
-        threads.spawn(self, fpu, handler)
+        let thread = threads.spawn(Arc::clone(&self), fpu, handler)?;
+        // From now on it can be resumed.
+        self.is_inhabited.store(true, Ordering::Relaxed);
+        Ok(thread)
     }
 }
 

@@ -79,8 +79,8 @@ struct Helper {
 /// How a helper is told what to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Service {
-    /// By ptrace stops. It was told so often since its address space had threads.
-    Stopped(u32),
+    /// By ptrace stops: its address space has never had a thread.
+    Stopped,
     /// By the page of commands of a slot, at which it looks.
     Serves(usize),
     /// As before, when it is told to look there: it is stopped.
@@ -112,7 +112,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// Takes the first helper into new tables.
     pub(crate) fn new(helper: Pid) -> Self {
-        let first = Helper { place: Place::Anywhere, service: Service::Stopped(0), told: None };
+        let first = Helper { place: Place::Anywhere, service: Service::Stopped, told: None };
         Self { helpers: HashMap::from([(helper, first)]), ..Self::default() }
     }
 
@@ -156,7 +156,7 @@ impl Tables {
 
     /// Takes `helper`, which `of` made, into the tables.
     pub(crate) fn add_helper(&mut self, helper: Pid, of: Pid) {
-        let new = Helper { place: self.place_of(of), service: Service::Stopped(0), told: None };
+        let new = Helper { place: self.place_of(of), service: Service::Stopped, told: None };
         self.helpers.insert(helper, new);
     }
 

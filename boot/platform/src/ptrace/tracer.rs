@@ -248,8 +248,9 @@ impl Tracer {
         })
     }
 
-    /// Has a helper, whose address space has never had guest threads, make the system calls of a list.
-    pub(super) fn run_batch(&self, helper: Pid, batch: &Batch<'_>) -> Result<(), Errno> {
+    /// Has a helper, whose address space has never had guest threads, make the system calls of a list. Returns
+    /// what the last of them did.
+    pub(super) fn run_batch(&self, helper: Pid, batch: &Batch<'_>) -> Result<u64, Errno> {
         if !self.is_home() {
             return Err(errno::EDEADLK);
         }
@@ -267,7 +268,6 @@ impl Tracer {
         result
             .and_then(|()| self.run_as(None, helper, self.layout.calls, &registers))
             .and_then(result_of)
-            .map(drop)
             .inspect_err(|_| {
                 // What was not taken up must not stay, neither for this helper nor for the next.
                 let _ = self.call(helper, libc::SYS_close, [1, 0, 0, 0, 0, 0]);
@@ -278,6 +278,16 @@ impl Tracer {
     /// Has a helper make a process by `clone(2)` with `flags`; returns when it is stopped.
     pub(crate) fn clone_helper(&self, helper: Pid, flags: u64) -> Result<Pid, Errno> {
         let pid = self.call(helper, libc::SYS_clone, [flags, 0, 0, 0, 0, 0])?;
+        self.await_new(pid)
+    }
+
+    /// As [`Tracer::clone_helper`], by the last call of a list, as [`Tracer::run_batch`].
+    pub(super) fn clone_by_batch(&self, helper: Pid, batch: &Batch<'_>) -> Result<Pid, Errno> {
+        self.await_new(self.run_batch(helper, batch)?)
+    }
+
+    /// Waits for a new process, whose id `clone(2)` returned, to stop.
+    fn await_new(&self, pid: u64) -> Result<Pid, Errno> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(errno::EIO)?;
         self.await_stop(pid)?;
         Ok(pid)

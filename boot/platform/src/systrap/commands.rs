@@ -2,8 +2,8 @@
 //!
 //! A stop and its answer are four context switches' worth of work for the host, and the helper runs where the kernel's
 //! thread is: the host then has to interrupt the processor on which the guest thread waits, for its view of memory to
-//! change. So a helper whose address space is changed more than once gets a page of commands, and a loop that carries
-//! them out. The thread that waits for the change wakes it on its own processor, and lets it go first. If that does not
+//! change. So a helper gets a page of commands with the first thread of its address space, and a loop that carries them
+//! out. The thread that waits for the change wakes it on its own processor, and lets it go first. If that does not
 //! happen, or other threads want that processor, the kernel wakes it on its own.
 //!
 //! To sleep and be woken costs a helper as much as to carry a change out, and changes come in bursts. So in a burst one that
@@ -29,15 +29,12 @@ use rustix::fs::MemfdFlags;
 use rustix::process::Pid;
 use rustix::thread::{ClockId, futex};
 
-use super::slot::{COMMAND_WORDS, COMMANDS_BYTES, GIVE_WAY, HELP, HELPER_SLEEPS, Slots};
-use crate::Protection;
+use super::slot::{COMMAND_WORDS, GIVE_WAY, HELP, HELPER_SLEEPS, Slots};
 use crate::ptrace::image::Routine;
 use crate::ptrace::sys::{self, Wait};
 use crate::ptrace::tables::{Service, Stop};
 use crate::ptrace::tracer::Tracer;
 
-/// After how many stops a helper is given a page.
-const STOPS: u32 = 2;
 /// How often the kernel's thread looks for an answer before it lets another run.
 const LOOKS: u32 = 8;
 /// How often a helper in a burst lets others run before it sleeps.
@@ -71,36 +68,15 @@ impl Commands {
         self.answers.as_fd()
     }
 
-    /// Returns the slot whose page a helper looks at. One that is stopped and is told things often begins to.
+    /// Returns the slot whose page a helper looks at. One that has a page, and is stopped, begins to.
     pub(crate) fn server(&self, tracer: &Tracer, helper: Pid) -> Option<usize> {
-        let (slot, is_new) = {
-            let mut tables = tracer.tables();
-            let first = tables.owners.slots_of(helper).first().copied();
-            let service = tables.service(helper)?;
-            match *service {
-                Service::Serves(slot) => return Some(slot),
-                Service::Paused(slot) => (slot, false),
-                Service::Stopped(stops) => {
-                    *service = Service::Stopped(stops + u32::from(first.is_some()));
-                    (first.filter(|_| stops == STOPS)?, true)
-                }
-            }
+        let slot = match *tracer.tables().service(helper)? {
+            Service::Serves(slot) => return Some(slot),
+            Service::Paused(slot) => slot,
+            Service::Stopped => return None,
         };
-        if is_new {
-            self.map(tracer, helper, slot).ok()?;
-        }
         self.begin(tracer, helper, slot).ok()?;
         Some(slot)
-    }
-
-    /// Maps the page that belongs to a slot.
-    fn map(&self, tracer: &Tracer, helper: Pid, slot: usize) -> Result<(), Errno> {
-        let (page, length) = (tracer.layout.commands, COMMANDS_BYTES as u64);
-        let (protection, flags) = (u64::from(Protection::READ.bits()), libc::MAP_SHARED | libc::MAP_FIXED);
-        let arguments =
-            [page, length, protection, u64::from(flags.cast_unsigned()), self.slots.commands_offset(slot)];
-        // A copy of the address space must not have it.
-        tracer.map_file(helper, self.slots.file(), arguments, libc::MADV_DONTFORK).map(drop)
     }
 
     /// Has a stopped helper look at the page that belongs to a slot.

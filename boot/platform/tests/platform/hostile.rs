@@ -364,6 +364,42 @@ fn a_thread_that_cannot_be_made_takes_no_slot() {
 }
 
 #[test]
+fn a_first_thread_that_cannot_be_made_takes_no_slot() {
+    let sandbox = Sandbox::on_systrap();
+    let space = sandbox.space();
+    let helper = *children().last().unwrap();
+    let statm = std::fs::read_to_string(format!("/proc/{helper}/statm")).unwrap();
+    let size: u64 = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * PAGE;
+    let pid = rustix::process::Pid::from_raw(helper).unwrap();
+    let set_limit = |bytes| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(Some(pid), Resource::As, limit).unwrap();
+    };
+    let before = mappings(helper);
+    // The host maps neither its slot, nor, when it has that, the page of commands.
+    for limit in [size, size + SLOT] {
+        set_limit(Some(limit));
+        for _ in 0..100 {
+            assert_eq!(sandbox.try_spawn(&space, 0).unwrap_err(), errno::ENOMEM);
+        }
+        assert_eq!(mappings(helper), before);
+    }
+    set_limit(None);
+    let _first = sandbox.spawn(&space, 0);
+    let offsets: Vec<_> = slots(helper).iter().map(|(_, offset)| *offset).collect();
+    assert_eq!(offsets, [SLOT], "the first slot is used, and none is lost");
+    let file = file_of(&[9; 4096]);
+    space.map(DATA..DATA + PAGE, RW, Backing::Private { file: file.as_fd(), offset: 0 }).unwrap();
+    let mut byte = [0];
+    assert_eq!(
+        (space.read(DATA, &mut byte), byte),
+        (1, [9]),
+        "no descriptor is left that is taken for this file's"
+    );
+    assert_works(&sandbox);
+}
+
+#[test]
 fn all_slots_can_be_used_and_no_more() {
     let sandbox = Sandbox::with_threads(20);
     let spaces = [sandbox.space(), sandbox.space()];

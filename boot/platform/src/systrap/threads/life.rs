@@ -15,11 +15,12 @@ use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place};
 use crate::ptrace::space::{Space, Threads};
 use crate::ptrace::sys;
+use crate::ptrace::tables::Service;
 use crate::ptrace::thread::Meter;
 use crate::systrap::owners::Resting;
 use crate::systrap::slot::{self, FpuPlace, Given, Slots};
 use crate::systrap::window;
-use crate::{FpuState, Protection, Thread, Trap, TrapHandler};
+use crate::{Backing, FpuState, Mapping, Protection, Thread, Trap, TrapHandler};
 
 /// How long a thread that has ended has to come with a frame, to be another: making a new one takes little longer.
 const REST_PATIENCE: Duration = Duration::from_micros(50);
@@ -110,36 +111,89 @@ impl GuestThreads {
         Some(Arc::new(GuestThread { threads: Arc::clone(self), pid, meter: Meter::from_now(pid) }))
     }
 
-    /// Takes a slot for a thread of an address space, and has it mapped there. Returns its number.
-    pub(super) fn take_slot(&self, space: &Space) -> Result<usize, Errno> {
+    /// Makes a process to be a thread of an address space, which is stopped. Returns also its slot.
+    fn make(&self, space: &Space) -> Result<(usize, Pid), Errno> {
         if !self.tracer.is_home() {
             return Err(errno::EDEADLK);
         }
+        let helper = space.helper();
         let (slot, is_mapped) = {
             let mut tables = self.tracer.tables();
             // Only who lives can be buried, and its slots released.
-            tables.bring_helper_home(space.helper()).ok_or(errno::ESRCH)?;
-            tables.owners.take(space.helper(), self.slots.count()).ok_or(errno::EAGAIN)?
+            tables.bring_helper_home(helper).ok_or(errno::ESRCH)?;
+            tables.owners.take(helper, self.slots.count()).ok_or(errno::EAGAIN)?
         };
+        // Nobody sees it before the thread runs.
+        self.slots.prepare(slot, &self.tracer.layout);
+        if !is_mapped && !space.is_inhabited() {
+            return Ok((slot, self.make_first(space, slot)?));
+        }
         if !is_mapped {
             self.map_slot(space, slot)?;
         }
-        self.slots.prepare(slot, &self.tracer.layout);
-        Ok(slot)
+        let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS).inspect_err(|_| {
+            self.tracer.tables().owners.give_back_mapped(slot, helper);
+        })?;
+        Ok((slot, pid))
+    }
+
+    /// Makes the process that is to be the first thread of an address space. Its slot, which was taken, is mapped at the same
+    /// stop, with the helper's page of commands, which belongs to this slot.
+    fn make_first(&self, space: &Space, slot: usize) -> Result<Pid, Errno> {
+        let at = |start: u64, length: usize, protection, offset| {
+            let backing = Backing::Shared { file: self.slots.file(), offset };
+            Mapping { range: start..start + length as u64, protection, backing }
+        };
+        let read_write = Protection::READ | Protection::WRITE;
+        let mappings = [
+            at(self.slots.address(slot), slot::BYTES, read_write, Slots::offset(slot)),
+            at(
+                self.tracer.layout.commands,
+                slot::COMMANDS_BYTES,
+                Protection::READ,
+                self.slots.commands_offset(slot),
+            ),
+        ];
+        let made = space.map_here_and_clone(&mappings, CLONE_UNTRACED_FLAGS);
+        let mut tables = self.tracer.tables();
+        match made {
+            Ok(_) => {
+                if let Some(service) = tables.service(space.helper()) {
+                    *service = Service::Paused(slot);
+                }
+            }
+            Err(_) => {
+                drop(tables);
+                self.unmap(space, slot, &mappings);
+            }
+        }
+        made
     }
 
     /// Maps a slot that was taken, or gives it back.
-    pub(super) fn map_slot(&self, space: &Space, slot: usize) -> Result<(), Errno> {
+    fn map_slot(&self, space: &Space, slot: usize) -> Result<(), Errno> {
         let start = self.slots.address(slot);
         let range = start..start + slot::BYTES as u64;
         let protection = Protection::READ | Protection::WRITE;
-        let mapped =
-            space.map_file_here(&range, protection, libc::MAP_SHARED, self.slots.file(), Slots::offset(slot));
+        let (file, offset) = (self.slots.file(), Slots::offset(slot));
+        space.map_file_here(&range, protection, libc::MAP_SHARED, file, offset).inspect_err(|_| {
+            self.unmap(
+                space,
+                slot,
+                &[Mapping { range, protection, backing: Backing::Shared { file, offset } }],
+            );
+        })
+    }
+
+    /// Gives a slot back that may be mapped, with what else may be.
+    fn unmap(&self, space: &Space, slot: usize, mappings: &[Mapping<'_>]) {
+        let is_unmapped = mappings.iter().all(|Mapping { range, .. }| {
+            space.call(libc::SYS_munmap, [range.start, range.end - range.start, 0, 0, 0, 0]).is_ok()
+        });
         // One that can be mapped and neither advised nor unmapped stays its space's, unused.
-        if mapped.is_err() && space.call(libc::SYS_munmap, [start, slot::BYTES as u64, 0, 0, 0, 0]).is_ok() {
+        if is_unmapped {
             self.tracer.tables().owners.give_back_unmapped(slot, space.helper());
         }
-        mapped
     }
 }
 
@@ -170,14 +224,10 @@ impl Threads for GuestThreads {
         if let Some(thread) = self.rouse(&space, fpu, &handler) {
             return Ok(thread);
         }
-        let slot = self.take_slot(&space)?;
-        let helper = space.helper();
-        let pid = self.tracer.clone_helper(helper, CLONE_UNTRACED_FLAGS).inspect_err(|_| {
-            self.tracer.tables().owners.give_back_mapped(slot, helper);
-        })?;
+        let (slot, pid) = self.make(&space)?;
         {
             let mut tables = self.tracer.tables();
-            tables.owners.assign(slot, helper, pid);
+            tables.owners.assign(slot, space.helper(), pid);
             tables.add_thread(pid, Arc::clone(&handler), Arc::clone(&space));
         }
         let registers = Registers {
