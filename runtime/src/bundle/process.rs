@@ -113,6 +113,16 @@ fn rlimit(limit: &PosixRlimit, field: &str) -> Result<Rlimit, BundleError> {
     Ok(Rlimit { resource, soft, hard })
 }
 
+/// Sets variables of an environment, each `NAME=value`.
+pub(crate) fn override_variables(environment: &mut Vec<String>, variables: &[String]) {
+    let name_of = |variable: &str| variable.split_once('=').map_or(variable, |(name, _)| name).to_owned();
+    for variable in variables {
+        let name = name_of(variable);
+        environment.retain(|known| name_of(known) != name);
+        environment.push(variable.clone());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
-    PosixRlimitBuilder, PosixRlimitType, ProcessBuilder, RootBuilder, Spec as Config, SpecBuilder,
-    UserBuilder, get_default_maskedpaths, get_default_mounts, get_default_readonly_paths,
-};
+use cloister_runtime::bundle::default_config;
 
 /// Write an OCI configuration to start from
 #[derive(Debug, Args)]
@@ -29,62 +25,13 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let path = self.bundle.join("config.json");
-        let text = serde_json::to_string_pretty(&config()?)? + "\n";
+        let text = serde_json::to_string_pretty(&default_config()?)? + "\n";
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).with_context(|| {
             format!("cannot create {}; remove the file first if it exists", path.display())
         })?;
         file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The configuration: a shell with few capabilities in namespaces of its own.
-fn config() -> anyhow::Result<Config> {
-    let granted = [Capability::AuditWrite, Capability::Kill, Capability::NetBindService];
-    let set = || granted.into_iter().collect::<std::collections::HashSet<_>>();
-    let capabilities =
-        LinuxCapabilitiesBuilder::default().bounding(set()).effective(set()).permitted(set()).build()?;
-    let files = PosixRlimitBuilder::default()
-        .typ(PosixRlimitType::RlimitNofile)
-        .soft(1024u64)
-        .hard(1024u64)
-        .build()?;
-    let env =
-        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"].map(String::from);
-    let process = ProcessBuilder::default()
-        .terminal(true)
-        .user(UserBuilder::default().uid(0u32).gid(0u32).build()?)
-        .args(vec!["sh".to_owned()])
-        .env(env.to_vec())
-        .cwd("/")
-        .capabilities(capabilities)
-        .rlimits(vec![files])
-        .no_new_privileges(true)
-        .build()?;
-    let namespaces = [
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Network,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Mount,
-    ];
-    let namespaces = namespaces
-        .into_iter()
-        .map(|typ| LinuxNamespaceBuilder::default().typ(typ).build())
-        .collect::<Result<Vec<_>, _>>()?;
-    let linux = LinuxBuilder::default()
-        .namespaces(namespaces)
-        .masked_paths(get_default_maskedpaths())
-        .readonly_paths(get_default_readonly_paths())
-        .build()?;
-    Ok(SpecBuilder::default()
-        .version("1.0.2")
-        .process(process)
-        .root(RootBuilder::default().path("rootfs").readonly(true).build()?)
-        .hostname("cloister")
-        .mounts(get_default_mounts())
-        .linux(linux)
-        .build()?)
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! A command that was started.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::process::{Child as HostChild, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tempfile::TempDir;
 
 use super::ClientError;
+use crate::streams::{End, Read, read_both, wait_for};
 
 /// What came out of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +98,10 @@ impl Child {
     pub(super) fn collect(mut self, timeout: Option<Duration>, limit: usize) -> Result<Output, ClientError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         drop(self.stdin.take());
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let mut end = self.read(&mut stdout, &mut stderr, deadline, limit)?;
+        let (out, err) = (self.stdout.take(), self.stderr.take());
+        let read = read_both(out, err, deadline, limit);
+        let Read { mut end, stdout, stderr } =
+            read.map_err(ClientError::host("read what the command writes"))?;
         if matches!(end, End::Reached) && !self.ends_by(deadline)? {
             end = End::TimedOut;
         }
@@ -116,37 +118,6 @@ impl Child {
         }
     }
 
-    /// Reads both streams to their ends.
-    fn read(
-        &mut self,
-        stdout: &mut Vec<u8>,
-        stderr: &mut Vec<u8>,
-        deadline: Option<Instant>,
-        limit: usize,
-    ) -> Result<End, ClientError> {
-        let (mut out, mut err) = (self.stdout.take(), self.stderr.take());
-        while out.is_some() || err.is_some() {
-            let fds = out.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
-            let mut ready: Vec<_> =
-                fds.chain(err.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN))).collect();
-            if !wait_for(&mut ready, deadline)? {
-                return Ok(End::TimedOut);
-            }
-            let ready: Vec<bool> = ready.iter().map(|entry| !entry.revents().is_empty()).collect();
-            let has_out = out.is_some();
-            if has_out && ready.first() == Some(&true) {
-                read_some(&mut out, stdout)?;
-            }
-            if ready.get(usize::from(has_out)) == Some(&true) {
-                read_some(&mut err, stderr)?;
-            }
-            if stdout.len() > limit || stderr.len() > limit {
-                return Ok(End::OverLimit);
-            }
-        }
-        Ok(End::Reached)
-    }
-
     /// Whether it ends by then.
     fn ends_by(&self, deadline: Option<Instant>) -> Result<bool, ClientError> {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
@@ -155,6 +126,7 @@ impl Child {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|errno| ClientError::host("wait for the command")(errno.into()))?;
         wait_for(&mut [PollFd::new(&pidfd, PollFlags::IN)], deadline)
+            .map_err(ClientError::host("wait for the command"))
     }
 }
 
@@ -163,35 +135,6 @@ impl Drop for Child {
         // Nobody is left to be told.
         let _ = self.kill();
     }
-}
-
-/// How the reading of output ended.
-enum End {
-    Reached,
-    TimedOut,
-    OverLimit,
-}
-
-/// Waits until one of the descriptors is ready; `false` if none is in time.
-fn wait_for(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, ClientError> {
-    let ready = retry_on_intr(|| {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        poll(descriptors, left.and_then(|left| Timespec::try_from(left).ok()).as_ref())
-    });
-    ready.map(|count| count > 0).map_err(|errno| ClientError::host("wait for the command")(errno.into()))
-}
-
-/// Reads what is there, and takes the pipe away at its end.
-fn read_some<P: Read>(pipe: &mut Option<P>, into: &mut Vec<u8>) -> Result<(), ClientError> {
-    let mut buffer = [0; 1 << 16];
-    let Some(open) = pipe else { return Ok(()) };
-    match open.read(&mut buffer) {
-        Ok(0) => *pipe = None,
-        Ok(len) => into.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-        Err(error) => return Err(ClientError::host("read what the command writes")(error)),
-    }
-    Ok(())
 }
 
 /// The failure that the runtime tells in its log, if there is one.

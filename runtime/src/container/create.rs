@@ -60,6 +60,7 @@ pub struct Created {
     /// The configuration.
     pub spec: Spec,
     deputy: Option<Deputy>,
+    restored: bool,
     folder: Folder,
 }
 
@@ -120,6 +121,12 @@ impl Created {
         let state = OciState::new(id, &self.record, Status::Stopped);
         drop(self);
         hooks::run_poststop(hooks.as_ref(), &state);
+    }
+
+    /// Returns whether the container was saved before, so that it stands still until it is resumed.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.restored
     }
 
     /// Returns whether the container is suspended, or was since it was created: its sandbox is none of ours any more.
@@ -259,7 +266,8 @@ pub(super) fn create_in(
         gofer: identity(sandbox.gofer.pid())?,
         deputy: stands_for_it,
     };
-    let created = Created { sandbox, record, spec: bundle.spec, deputy, folder };
+    let restored = options.saved.is_some();
+    let created = Created { sandbox, record, spec: bundle.spec, deputy, restored, folder };
     let state = OciState::new(id, &created.record, Status::Creating);
     let mut points = [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].into_iter();
     if let Err(error) = points.try_for_each(|point| hooks::run(created.hooks(), point, &state)) {

@@ -26,6 +26,6 @@ pub use kill::{kill, parse_signal};
 pub use start::{start, start_with};
 pub use stats::stats;
 pub use status::{state, status};
-pub use suspend::{suspend, wake};
+pub use suspend::{end_remains, suspend, wake};
 pub use update::update;
 pub use usage::{Usage, file_server_of, programs_of};

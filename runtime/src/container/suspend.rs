@@ -56,10 +56,7 @@ pub fn suspend(entry: &Entry, image: Option<&Path>) -> Result<(), ContainerError
     saving.save(&record, snapshot)?;
     entry.begin_suspension()?;
     saving.leave_paused();
-    if !end(record.boot) || !end(record.gofer) {
-        return Err(ContainerError::Unkillable(entry.id().clone()));
-    }
-    remove_traces(entry)?;
+    end_remains(entry)?;
     remove_images_but(entry, &image);
     Ok(())
 }
@@ -78,11 +75,7 @@ pub fn wake(store: &Store, entry: Entry, options: CreateOptions<'_>) -> Result<(
             return Err(StateError::WrongStatus { id: entry.id().clone(), action: "wake", status }.into());
         }
     };
-    // Of a command that was killed.
-    if !end(record.boot) || !end(record.gofer) {
-        return Err(ContainerError::Unkillable(entry.id().clone()));
-    }
-    remove_traces(&entry)?;
+    end_remains(&entry)?;
     let snapshot = Snapshot::open(&suspension.image, Verify::Size)?;
     let saved = Saved { snapshot: &snapshot, memory: RestoreMemory::Map, identity: RestoreAs::Itself };
     let options = CreateOptions { overlay: record.root_writes.overlay(), saved: Some(saved), ..options };
@@ -95,6 +88,19 @@ pub fn wake(store: &Store, entry: Entry, options: CreateOptions<'_>) -> Result<(
     // With the connection ends what holds it.
     drop(held);
     Ok(())
+}
+
+/// Ends what is left of the sandbox of a suspended container, if the command was killed that suspended or woke it.
+///
+/// # Errors
+///
+/// It cannot be ended, or the system's.
+pub fn end_remains(entry: &Entry) -> Result<(), ContainerError> {
+    let record = entry.record()?;
+    if !end(record.boot) || !end(record.gofer) {
+        return Err(ContainerError::Unkillable(entry.id().clone()));
+    }
+    remove_traces(entry)
 }
 
 /// The folder of the container's images.

@@ -7,6 +7,7 @@
 //! | `control.sock` | the kernel's control socket; for a container that joined a sandbox, a link to that of its root container |
 //! | `log` | what kernel and gofer have to say |
 //! | `suspension.json`, `suspended` | see [`Suspension`] |
+//! | `lifetime.json`, `activity` | see [`Lifetime`] |
 //! | `images/` | what the container is suspended to |
 //!
 //! The folder itself is the lock ([`Entry`]): it is `flock`ed while a command works on the container.
@@ -14,6 +15,7 @@
 mod entry;
 mod error;
 mod id;
+mod lifetime;
 mod oci;
 mod process;
 mod record;
@@ -23,6 +25,7 @@ mod suspension;
 pub use entry::Entry;
 pub use error::StateError;
 pub use id::ContainerId;
+pub use lifetime::{Lifetime, Then, Use};
 pub use oci::{OciState, Status};
 pub use process::ProcessIdentity;
 pub use record::{Record, RootWrites};

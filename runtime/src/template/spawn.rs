@@ -5,6 +5,7 @@ use cloister_proto::control::{RestoreAs, RestoreMemory};
 use oci_spec::runtime::Spec;
 
 use super::{Template, TemplateError};
+use crate::bundle::override_variables;
 use crate::container::{CreateOptions, Created, create};
 use crate::sandbox::Saved;
 use crate::snapshot::{Snapshot, Verify};
@@ -52,19 +53,10 @@ fn personalize(spec: &mut Spec, personal: &Personal) {
     }
     if let Some(mut process) = spec.process().clone() {
         let mut environment = process.env().clone().unwrap_or_default();
-        for variable in &personal.environment {
-            let name = name_of(variable);
-            environment.retain(|known| name_of(known) != name);
-            environment.push(variable.clone());
-        }
+        override_variables(&mut environment, &personal.environment);
         process.set_env(Some(environment));
         spec.set_process(Some(process));
     }
-}
-
-/// The name of a variable.
-fn name_of(variable: &str) -> &str {
-    variable.split_once('=').map_or(variable, |(name, _)| name)
 }
 
 #[cfg(test)]
