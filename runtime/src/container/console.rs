@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use oci_spec::runtime::Process;
+use rustix::io::ioctl_fionbio;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -37,6 +38,9 @@ impl Console {
         let master = openpt(flags).map_err(fail)?;
         unlockpt(&master).map_err(fail)?;
         let terminal = ioctl_tiocgptpeer(&master, flags).map_err(fail)?;
+        // Nobody but the sandbox's kernel has this end, and it must never wait in the host's: for a terminal there is no
+        // other way to write just what there is room for.
+        ioctl_fionbio(&terminal, true).map_err(fail)?;
         if let Some(size) = process.and_then(|process| process.console_size()) {
             let rows = u16::try_from(size.height()).unwrap_or(u16::MAX);
             let columns = u16::try_from(size.width()).unwrap_or(u16::MAX);
@@ -92,6 +96,13 @@ mod tests {
         let master = rights.next().unwrap();
         rustix::io::write(&terminal, b"hello").unwrap();
         assert_eq!(rustix::io::read(&master, &mut bytes).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_does_not_block() {
+        let console = Console::new(None).unwrap();
+        let full = std::iter::repeat_with(|| rustix::io::write(&console.terminal, b"line\n"));
+        assert_eq!(full.take(1 << 20).find_map(Result::err), Some(rustix::io::Errno::AGAIN));
     }
 
     #[test]
