@@ -18,6 +18,7 @@
 mod error;
 mod group;
 mod hierarchy;
+mod oom;
 mod path;
 mod setting;
 mod stats;
@@ -25,6 +26,7 @@ mod stats;
 pub use error::CgroupError;
 pub use group::{Group, Membership};
 pub use hierarchy::{Hierarchies, Version};
+pub use oom::OomWatch;
 pub use setting::{has_limits, merge};
 pub use stats::{Cpu, Memory, MemoryEntry, Stats, Throttling};
 
