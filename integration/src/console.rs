@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// How long an answer may take on a machine that does much else.
@@ -70,6 +71,20 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Makes a terminal for a program of the host, which gets the other end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn pair(rows: u16, columns: u16) -> Result<(Self, File)> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags)?;
+        unlockpt(&master)?;
+        let other = ioctl_tiocgptpeer(&master, flags)?;
+        let terminal = Self { master: master.into(), seen: String::new() };
+        terminal.resize(rows, columns)?;
+        Ok((terminal, other.into()))
+    }
+
     /// Presses keys.
     ///
     /// # Errors

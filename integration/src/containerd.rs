@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::process::{self, Finished, Status};
+use crate::processes::Process;
 use crate::{Session, image, soon};
 
 /// The image that is there.
@@ -252,10 +253,12 @@ impl<'a> Containerd<'a> {
             _ => Err(error),
         })?;
         let sock = self.dir.join("sock").display().to_string();
-        let shims = crate::processes::Process::own().descendants();
-        let shims = shims.into_iter().filter_map(|process| process.read("cmdline").ok());
-        let shims: Vec<_> = shims.filter(|line| line.contains(&sock) && line.contains("shim")).collect();
-        ensure!(shims.is_empty(), "shims are left: {shims:?}");
-        Ok(())
+        soon(|| {
+            let shims = Process::own().descendants();
+            let shims = shims.into_iter().filter_map(|process| process.read("cmdline").ok());
+            let shims: Vec<_> = shims.filter(|line| line.contains(&sock) && line.contains("shim")).collect();
+            ensure!(shims.is_empty(), "shims are left: {shims:?}");
+            Ok(())
+        })
     }
 }

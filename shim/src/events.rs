@@ -55,20 +55,32 @@ topics! {
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
     namespace: String,
-    queue: Sender<Envelope>,
+    queue: Sender<Message>,
+}
+
+/// What the queue holds.
+#[derive(Debug)]
+enum Message {
+    Event(Box<Envelope>),
+    /// No more come.
+    End,
 }
 
 /// What sends the events that a [`Publisher`] is given.
 #[derive(Debug)]
-pub(crate) struct Sending(JoinHandle<()>);
+pub(crate) struct Sending {
+    queue: Sender<Message>,
+    task: JoinHandle<()>,
+}
 
 impl Publisher {
     /// Begins; containerd listens for events at `socket`.
     pub(crate) fn begin(namespace: &str, socket: &Path) -> (Self, Sending) {
         let (queue, events) = channel(KEPT);
-        let sending =
-            tokio::spawn(send(events, format!("unix://{}", socket.display()), namespace.to_owned()));
-        (Self { namespace: namespace.to_owned(), queue }, Sending(sending))
+        let address = format!("unix://{}", socket.display());
+        let task = tokio::spawn(send(events, address, namespace.to_owned()));
+        let sending = Sending { queue: queue.clone(), task };
+        (Self { namespace: namespace.to_owned(), queue }, sending)
     }
 
     /// Publishes an event. It is lost if containerd has been away for very long.
@@ -85,25 +97,30 @@ impl Publisher {
             event: MessageField::some(Any { type_url, value, ..Default::default() }),
             ..Default::default()
         };
-        if self.queue.try_send(envelope).is_err() {
+        if self.queue.try_send(Message::Event(Box::new(envelope))).is_err() {
             warn!("an event for {} is lost: {KEPT} others wait for containerd", E::TOPIC);
         }
     }
 }
 
 impl Sending {
-    /// Waits until all events are sent; all publishers must be gone.
+    /// Waits until all events are sent that were published by now.
     pub(crate) async fn finish(self) {
-        if tokio::time::timeout(FAREWELL, self.0).await.is_err() {
+        let finish = async {
+            // Fails only if the other end is gone, and then so is the task.
+            let _ = self.queue.send(Message::End).await;
+            let _ = self.task.await;
+        };
+        if tokio::time::timeout(FAREWELL, finish).await.is_err() {
             warn!("containerd did not take the last events");
         }
     }
 }
 
-async fn send(mut events: Receiver<Envelope>, address: String, namespace: String) {
+async fn send(mut events: Receiver<Message>, address: String, namespace: String) {
     let mut client: Option<EventsClient> = None;
-    while let Some(envelope) = events.recv().await {
-        let request = ForwardRequest { envelope: MessageField::some(envelope), ..Default::default() };
+    while let Some(Message::Event(envelope)) = events.recv().await {
+        let request = ForwardRequest { envelope: MessageField(Some(envelope)), ..Default::default() };
         loop {
             let mut context = ttrpc::context::with_duration(PATIENCE);
             context.add("containerd-namespace-ttrpc".into(), namespace.clone());

@@ -62,11 +62,10 @@ async fn serve(args: &Args, listener: UnixListener) -> Result<(), ShimError> {
     server.start().await.map_err(ShimError::Server)?;
     info!("serves {} in namespace {}", args.id, args.namespace);
     pod.over().await;
+    sending.finish().await;
     if tokio::time::timeout(FAREWELL, server.shutdown()).await.is_err() {
         warn!("a caller does not hang up");
     }
-    drop((server, pod));
-    sending.finish().await;
     Ok(())
 }
 

@@ -23,6 +23,9 @@ use crate::error::ShimError;
 const SIGNALS: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH, Signal::SIGHUP];
 
+/// What is written, in place of a signal, once the session is led.
+const READY: u8 = 0;
+
 /// Leads a session on the terminal that is standard input, and writes the number of each signal to standard output, a byte
 /// each, until nobody reads them.
 pub(crate) fn run() -> Result<(), ShimError> {
@@ -35,6 +38,8 @@ pub(crate) fn run() -> Result<(), ShimError> {
         .map_err(|errno| ShimError::host("watch for signals")(errno.into()))?;
     setsid().map_err(|errno| ShimError::host("begin a session")(errno.into()))?;
     ioctl_tiocsctty(stdin()).map_err(|errno| ShimError::host("take a terminal over")(errno.into()))?;
+    let tell = |byte: u8| io::stdout().write_all(&[byte]).and_then(|()| io::stdout().flush());
+    tell(READY).map_err(ShimError::host("write to standard output"))?;
     loop {
         let output = stdout();
         let mut ready =
@@ -45,7 +50,7 @@ pub(crate) fn run() -> Result<(), ShimError> {
         }
         let Ok(Some(signal)) = signals.read_signal() else { return Ok(()) };
         let byte = u8::try_from(signal.ssi_signo).unwrap_or_default();
-        if io::stdout().write_all(&[byte]).and_then(|()| io::stdout().flush()).is_err() {
+        if tell(byte).is_err() {
             return Ok(());
         }
     }
@@ -56,14 +61,18 @@ pub(crate) fn run() -> Result<(), ShimError> {
 pub(crate) struct Keys(Child);
 
 impl Keys {
-    /// Starts it on a terminal.
-    pub(crate) fn start(terminal: BorrowedFd<'_>) -> Result<Self, ShimError> {
+    /// Starts it on a terminal, and waits until no key is lost.
+    pub(crate) async fn start(terminal: BorrowedFd<'_>) -> Result<Self, ShimError> {
         let fail = "stand for a process on its terminal";
         let terminal: OwnedFd = terminal.as_fd().try_clone_to_owned().map_err(ShimError::host(fail))?;
         let program = std::env::current_exe().map_err(ShimError::host(fail))?;
         let mut command = Command::new(program);
         command.arg("-terminal").stdin(Stdio::from(terminal)).stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Self(command.kill_on_drop(true).spawn().map_err(ShimError::host(fail))?))
+        let mut keys = Self(command.kill_on_drop(true).spawn().map_err(ShimError::host(fail))?);
+        match keys.next().await {
+            Some(signal) if signal == i32::from(READY) => Ok(keys),
+            _ => Err(ShimError::host(fail)(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     /// Waits for the next signal; `None` when there will be none.

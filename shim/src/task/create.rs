@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use cloister_proto::control::{Client, OnHangUp, RestoreAs, RestoreMemory, Ticket, Wait};
 use cloister_runtime::bundle::Bundle;
+use cloister_runtime::cgroup::Group;
 use cloister_runtime::container::{CreateOptions, connect, create as create_container, delete};
 use cloister_runtime::sandbox::Saved;
 use cloister_runtime::snapshot::{Snapshot, Verify};
@@ -15,6 +16,7 @@ use containerd_shim_protos::api::CreateTaskRequest;
 use parking_lot::Mutex;
 
 use super::container::ProcessName;
+use super::oom::Oom;
 use super::{Container, Process, blocking, end};
 use crate::error::ShimError;
 use crate::options::Options;
@@ -54,7 +56,7 @@ pub(crate) async fn create(pod: &Arc<Pod>, request: &CreateTaskRequest) -> Resul
     };
     let (store, is_restored) = (making.store.clone(), making.snapshot.is_some());
     let mounts = request.rootfs.clone();
-    let Made { record, client, ticket } = blocking(move || {
+    let Made { record, client, ticket, group } = blocking(move || {
         let mounted = rootfs::mount(&mounts, &making.bundle.join("rootfs"))?;
         let made = making.make(&files)?;
         mounted.keep();
@@ -75,7 +77,7 @@ pub(crate) async fn create(pod: &Arc<Pod>, request: &CreateTaskRequest) -> Resul
     for process in children(&record) {
         tokio::spawn(end::reap(process));
     }
-    tokio::spawn(end::attend(pod.clone(), container.clone(), client, ticket));
+    tokio::spawn(end::attend(pod.clone(), container.clone(), client, ticket, Oom::watch(group)));
     Ok(container)
 }
 
@@ -100,6 +102,8 @@ struct Made {
     record: Record,
     client: Client,
     ticket: Ticket,
+    /// What the programs of the container alone, or of its pod, are in.
+    group: Option<Group>,
 }
 
 impl Making {
@@ -135,7 +139,9 @@ impl Making {
                 self.store.open(&self.id).map_err(ShimError::from).and_then(|entry| Ok(delete(entry, true)?));
         }
         let (client, ticket) = asked?;
-        Ok(Made { record, client, ticket })
+        // The programs of others of a pod are not in the groups of their own.
+        let group = if record.sandbox.is_none() { self.store.peek(&self.id)?.group()? } else { None };
+        Ok(Made { record, client, ticket, group })
     }
 
     fn ask(&self) -> Result<(Client, Ticket), ShimError> {

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_proto::control::{Client, Event, ExitStatus, Method, Ticket, Wait};
 use cloister_runtime::state::ProcessIdentity;
-use containerd_shim_protos::events::task::TaskExit;
+use containerd_shim_protos::events::task::{TaskExit, TaskOOM};
 use containerd_shim_protos::protobuf::MessageField;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
+use super::oom::Oom;
 use super::{Container, Exit, Phase, Process};
 use crate::pod::Pod;
 use crate::watch::watch;
@@ -37,8 +39,26 @@ pub(super) async fn end_of<M: Method<Reply = ExitStatus>>(mut client: Client, ti
 }
 
 /// Waits for the end of a container, and tells containerd.
-pub(super) async fn attend(pod: Arc<Pod>, container: Arc<Container>, client: Client, ticket: Ticket) {
-    let exit = Exit::now(end_of::<Wait>(client, ticket).await);
+pub(super) async fn attend(
+    pod: Arc<Pod>,
+    container: Arc<Container>,
+    client: Client,
+    ticket: Ticket,
+    mut oom: Oom,
+) {
+    let publish_oom =
+        || pod.publisher.publish(&TaskOOM { container_id: container.id.to_string(), ..Default::default() });
+    let mut ended = pin!(end_of::<Wait>(client, ticket));
+    let status = loop {
+        tokio::select! {
+            status = &mut ended => break status,
+            () = oom.next() => publish_oom(),
+        }
+    };
+    let exit = Exit::now(status);
+    if oom.was_missed() {
+        publish_oom();
+    }
     // That it was started is told before.
     container.init.settled().await;
     let execs: Vec<_> = container.execs.lock().values().cloned().collect();

@@ -63,8 +63,10 @@ pub(super) struct Started {
 pub(super) async fn start(pod: &Pod, container: &Arc<Container>, exec: &Exec) -> Result<Started, ShimError> {
     let owner = Owner { namespace: &pod.namespace, id: container.id.as_str() };
     let (files, streams) = exec.process.stdio.open(owner, None).await?;
-    // Before the process has the terminal, so that no key is lost.
-    let keys = files.terminal().map(Keys::start).transpose()?;
+    let keys = match files.terminal() {
+        Some(terminal) => Some(Keys::start(terminal).await?),
+        None => None,
+    };
     *exec.process.streams.lock() = Some(streams);
     let (container, process) = (container.clone(), Box::new(exec.spec.clone()));
     let started = blocking(move || {

@@ -9,6 +9,7 @@ mod exec;
 mod kill;
 mod limits;
 mod metrics;
+mod oom;
 mod process;
 mod start;
 
