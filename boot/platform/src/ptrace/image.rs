@@ -291,18 +291,21 @@ std::arch::global_asm!(
     "   je 13f",
     "   cmp eax, {HELP}",
     "   je 11f",
+    "   cmp eax, {HAND_OVER}",
+    "   je 19f",
     "   mov edx, {ASLEEP}",
     "   lock cmpxchg [rbx], edx",
     "   jnz 5b",
-    "6: mov rdi, rbx",
+    // The kernel changes the word on which the thread sleeps after its state.
+    "6: mov rdi, [rbx + {TURN}]",
+    "   mov edx, [rdi]",
+    "   cmp dword ptr [rbx], {ASLEEP}",
+    "   jne 5b",
     "   xor esi, esi", // FUTEX_WAIT
-    "   mov edx, {ASLEEP}",
     "   xor r10d, r10d",
     "   mov eax, 202", // futex
     "   syscall",
-    "   cmp dword ptr [rbx], {ASLEEP}",
-    "   je 6b",
-    "   jmp 5b",
+    "   jmp 6b",
     "7: cmp dword ptr [rbx + {IS_CALL}], 1",
     "   jb 10f",
     "   ja 17f",
@@ -354,6 +357,16 @@ std::arch::global_asm!(
     "   mov eax, 15", // rt_sigreturn
     "   syscall",
     "   ud2",
+    // Wakes the thread that shares this processor and is next.
+    "19: mov edx, {PARKED}",
+    "   lock cmpxchg [rbx], edx",
+    "   jnz 5b",
+    "   mov rdi, [rbx + {NEXT}]",
+    "   mov esi, 1", // FUTEX_WAKE
+    "   mov edx, 0x7fffffff",
+    "   mov eax, 202", // futex
+    "   syscall",
+    "   jmp 5b",
     // Wakes the helper, here where the memory is that it is to change.
     "11: mov edx, {GIVE_WAY}",
     "   lock cmpxchg [rbx], edx",
@@ -418,6 +431,10 @@ std::arch::global_asm!(
     GS_BASE = const slot::GS_BASE,
     DOORBELL = const slot::DOORBELL,
     TRAPPED = const slot::TRAPPED,
+    PARKED = const slot::PARKED,
+    HAND_OVER = const slot::HAND_OVER,
+    TURN = const slot::TURN,
+    NEXT = const slot::NEXT,
     ASLEEP = const slot::ASLEEP,
     UNFOLD = const slot::UNFOLD,
     COPY = const slot::COPY,

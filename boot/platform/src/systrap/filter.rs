@@ -1,8 +1,8 @@
 //! The seccomp filter of guest threads: every system call is a trap, except the few by which the stub's handler waits,
 //! lets others run, wakes the kernel and returns, and those only from the stub's own code.
 //!
-//! Guest code that jumps there can make them too. It can then wait for and wake words in its own memory, set its own
-//! registers, and wake the kernel, which it can do by any system call.
+//! Guest code that jumps there can make them too. It can then wait for and wake words in its own memory, wake threads of
+//! others for nothing, set its own registers, and wake the kernel, which it can do by any system call.
 
 use std::mem::offset_of;
 use std::ops::Range;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::slot::{self, BYTES, CONTEXT, FS_BASE, FpuPlace, GS_BASE, INFO, STACK, Slots};
 use super::threads;
+use crate::ptrace::image::Layout;
 use crate::ptrace::run::sanitised;
 use crate::{FpuState, Trap};
 
@@ -34,7 +35,7 @@ impl HostileSlot {
     ///
     /// The host's.
     pub fn new() -> std::io::Result<Self> {
-        Slots::new(BASE, SLOT + 2).map(Self)
+        Slots::new(&Layout { slots: BASE, ..Layout::new(0) }, SLOT + 2, 1).map(Self)
     }
 
     /// Does what the kernel does when a thread traps whose slot holds `bytes`.

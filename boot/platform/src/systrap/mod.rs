@@ -109,14 +109,16 @@ impl Platform {
         let layout = ptrace::random_layout()?;
         let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
         let number = |pid: rustix::process::Pid| u64::from(pid.as_raw_pid().cast_unsigned());
-        let thread_calls: [ptrace::filter::Allowed<'_>; 11] = [
+        let thread_calls: [ptrace::filter::Allowed<'_>; 12] = [
             (libc::SYS_clone, &[(0, ptrace::filter::CLONE_UNTRACED_FLAGS)]),
             (libc::SYS_sigaltstack, &[]),
             (libc::SYS_close, &[(0, 0)]),
             (libc::SYS_close, &[(0, 2)]),
             (libc::SYS_prctl, &[(0, libc::PR_SET_PDEATHSIG as u64), (1, libc::SIGKILL as u64)]),
             (libc::SYS_seccomp, &[(0, libc::SECCOMP_SET_MODE_FILTER.into()), (1, 0)]),
-            (libc::SYS_futex, &[]),
+            // No more than to wait and to wake: all can reach the words on which threads of others sleep.
+            (libc::SYS_futex, &[(1, libc::FUTEX_WAIT as u64)]),
+            (libc::SYS_futex, &[(1, libc::FUTEX_WAKE as u64)]),
             (libc::SYS_rt_sigreturn, &[]),
             (libc::SYS_sched_yield, &[]),
             // The answers of helpers.
@@ -124,7 +126,7 @@ impl Platform {
             (libc::SYS_tgkill, &[(0, number(process)), (1, number(thread)), (2, libc::SIGCHLD as u64)]),
         ];
         let thread_filter = filter::build(&(layout.code..layout.code + PAGE), process, thread);
-        let slots = Arc::new(Slots::new(layout.slots, most)?);
+        let slots = Arc::new(Slots::new(&layout, most, run::processors())?);
         if !slots.have_room() {
             return unsupported("the processor's vector registers do not fit a thread's slot");
         }

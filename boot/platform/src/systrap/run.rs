@@ -22,13 +22,17 @@ const LOOKS: u32 = 100;
 /// How many traps it handles before it looks at the time, which takes a part of a short call's that can be seen.
 const TRAPS: u32 = 8;
 
+/// How long a guest thread that could run lets another run on before it is woken.
+const TURN: Duration = Duration::from_micros(50);
+
 /// How often a trapped thread looks for its answer before it sleeps, if there is a processor for the kernel: as long as
 /// it takes to change mappings.
 const SPINS: u32 = 3000;
 /// The same, if not.
 const FEW_SPINS: u32 = 50;
 
-fn processors() -> usize {
+/// Returns how many processors the calling thread can use.
+pub(super) fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
@@ -77,6 +81,7 @@ impl Loop<'_> {
             }
             self.threads.take_requests();
             self.threads.let_go_busy();
+            self.threads.take_turns(now.checked_sub(TURN));
             let limit = timeout.map_or(OUTSIDE_INTERVAL, |timeout| timeout.min(OUTSIDE_INTERVAL));
             if self.handle_traps(now + limit) {
                 quiet_since = Instant::now();
@@ -110,6 +115,7 @@ impl Loop<'_> {
                     });
                     self.threads.handle(thread);
                     self.supervisor.run_woken();
+                    self.threads.take_turns(None);
                     is_room = self.is_room();
                     traps += 1;
                     if traps % TRAPS == 0 && Instant::now() >= until {
@@ -134,6 +140,7 @@ impl Loop<'_> {
     /// Sleeps until there is something to do, or `timeout` is over. Returns what may have ended the sleep.
     fn sleep(&self, timeout: Option<Duration>) -> std::io::Result<Woken> {
         let tracer = self.threads.tracer();
+        self.threads.take_turns(Some(Instant::now()));
         self.threads.slots().set_asleep(true);
         let result = if self.threads.is_any_trapped() || !self.supervisor.may_sleep() {
             Ok(Woken::ByThread)

@@ -220,6 +220,7 @@ fn system_calls_of_the_stubs_code_are_traps() {
         libc::SYS_execve,
         libc::SYS_kill,
         libc::SYS_tgkill, // of no process
+        libc::SYS_futex,  // neither to wait nor to wake
         libc::SYS_prctl,
         libc::SYS_ptrace,
         libc::SYS_seccomp,

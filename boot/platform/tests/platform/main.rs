@@ -14,5 +14,6 @@ mod hostile;
 mod placement;
 mod races;
 mod stub;
+mod turns;
 mod vdso;
 mod windows;

@@ -38,6 +38,12 @@ pub(crate) const SAVED: usize = 128;
 pub(crate) const RESUME: usize = SAVED + SAVED_WORDS * 8;
 /// Whether the helper that takes its commands from the slot's page sleeps, as far as can be believed.
 pub(in crate::systrap) const HELPER_SLEEPS: usize = RESUME + 8;
+/// Where the word is in the thread's memory that it sleeps on: in the doorbell's page, or [`OWN_TURN`].
+pub(crate) const TURN: usize = HELPER_SLEEPS + 8;
+/// The same for a thread that it is to wake.
+pub(crate) const NEXT: usize = TURN + 8;
+/// A word to sleep on.
+pub(super) const OWN_TURN: usize = NEXT + 8;
 /// Where the alternate stack begins. A thread at a call site, whose stack pointer is below, takes signals there.
 pub(in crate::systrap) const STACK: usize = 512;
 /// Where the vector registers of a thread at a patched call site are, above the stack, if the kernel asked for them, or
@@ -60,7 +66,7 @@ pub(in crate::systrap) const STACK_BYTES: usize = STATE - STACK;
 pub(super) const RUNNING: u32 = 0;
 /// State: it waits for the kernel's answer, spinning.
 pub(crate) const TRAPPED: u32 = 1;
-/// State: it waits for the answer in `futex(2)`.
+/// State: it waits for the answer in `futex(2)`, on the word that [`TURN`] names.
 pub(crate) const ASLEEP: u32 = 2;
 /// State: it spins, and should not, since the answer will take time.
 pub(crate) const PARKED: u32 = 3;
@@ -88,10 +94,17 @@ pub(crate) const HELP: u32 = 7;
 pub(crate) const GIVE_WAY: u32 = 8;
 /// State: it is at a call site, and is to save its vector registers at [`STATE`].
 pub(crate) const SAVE: u32 = 9;
+/// State: its answer will take time, and it is to wake the thread whose word [`NEXT`] names.
+pub(crate) const HAND_OVER: u32 = 10;
 const _: () = assert!(
-    are_distinct(&[RUNNING, TRAPPED, ASLEEP, PARKED, UNFOLD, COPY, COPYING, HELP, GIVE_WAY, SAVE]),
+    are_distinct(&[RUNNING, TRAPPED, ASLEEP, PARKED, UNFOLD, COPY, COPYING, HELP, GIVE_WAY, SAVE, HAND_OVER]),
     "states are told apart"
 );
+
+/// Where the words are in the doorbell's page on which threads sleep. Slots share them.
+pub(super) const TURNS: usize = 64;
+/// The size of that page.
+pub(super) const DOORBELL_BYTES: usize = 4096;
 
 /// Where a command is in its page; its number is before.
 pub(crate) const COMMAND: usize = 8;

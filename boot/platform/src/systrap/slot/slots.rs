@@ -12,8 +12,9 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::Pid;
 
 use super::layout::{
-    ALTERNATE_STACK, BYTES, COMMAND_WORDS, COMMANDS, COMMANDS_BYTES, CONTEXT, DOORBELL, HELPER_SLEEPS,
-    IS_CALL, MARK, MARKED, MOST, RUNNING, SAVED, SAVED_END, SAVED_WORDS, STACK, STACK_BYTES, STATE_BYTES,
+    ALTERNATE_STACK, BYTES, COMMAND_WORDS, COMMANDS, COMMANDS_BYTES, CONTEXT, DOORBELL, DOORBELL_BYTES,
+    HELPER_SLEEPS, IS_CALL, MARK, MARKED, MOST, OWN_TURN, RUNNING, SAVED, SAVED_END, SAVED_WORDS, STACK,
+    STACK_BYTES, STATE_BYTES, TURN, TURNS,
 };
 use super::vectors::Vectors;
 use crate::ptrace::image::Layout;
@@ -29,6 +30,9 @@ pub(in crate::systrap) struct Slots {
     pub(super) vectors: Vectors,
     /// Where the first slot is in stub processes.
     base: u64,
+    /// Where the doorbell is there, if threads sleep on words of its page, so that all can wake them. It costs the host more
+    /// than a word that the thread can write, and is of no use on a single processor, where the kernel wakes all.
+    doorbell_address: Option<u64>,
 }
 
 // SAFETY: the memory is accessed as atomics only, and lives as long as this.
@@ -40,8 +44,8 @@ impl Slots {
     /// The bytes of the file before the first slot: room for the doorbell's page, and alignment.
     const HEAD: usize = BYTES;
 
-    /// Makes `count` of them, at most [`MOST`], to be mapped from `base` on.
-    pub(in crate::systrap) fn new(base: u64, count: usize) -> std::io::Result<Self> {
+    /// Makes `count` of them, at most [`MOST`], for threads that share `processors`.
+    pub(in crate::systrap) fn new(layout: &Layout, count: usize, processors: usize) -> std::io::Result<Self> {
         let count = count.min(MOST);
         let bytes = Self::HEAD + count * (BYTES + COMMANDS_BYTES);
         let file = rustix::fs::memfd_create("cloister-slots", MemfdFlags::CLOEXEC)?;
@@ -51,7 +55,15 @@ impl Slots {
         let memory =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) }?;
         let memory = NonNull::new(memory.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { file, memory, count, base, running: AtomicUsize::new(0), vectors: Vectors::of_processor() })
+        Ok(Self {
+            file,
+            memory,
+            count,
+            base: layout.slots,
+            doorbell_address: (processors > 1).then_some(layout.doorbell),
+            running: AtomicUsize::new(0),
+            vectors: Vectors::of_processor(),
+        })
     }
 
     /// Returns the file, whose first page is the doorbell's.
@@ -131,11 +143,30 @@ impl Slots {
         self.slot(slot).first().map(Self::half)
     }
 
-    /// Returns the doorbell: whether the kernel sleeps, its process and thread, and how often to look for an answer.
-    fn doorbell(&self) -> impl Iterator<Item = &AtomicU32> {
+    /// Returns the doorbell: whether the kernel sleeps, its process and thread, and how often to look for an answer. From
+    /// [`TURNS`] on there are words that change for threads that sleep on them.
+    fn doorbell(&self) -> impl ExactSizeIterator<Item = &AtomicU32> {
         // SAFETY: in bounds and aligned, and no other type is used for these bytes.
-        let words: &[AtomicU32; 4] = unsafe { self.memory.cast().as_ref() };
+        let words: &[AtomicU32; DOORBELL_BYTES / 4] = unsafe { self.memory.cast().as_ref() };
         words.iter()
+    }
+
+    /// Returns where the word is in the doorbell's page on which a thread sleeps.
+    fn turn_offset(slot: usize) -> usize {
+        TURNS + slot % ((DOORBELL_BYTES - TURNS) / 4) * 4
+    }
+
+    /// Returns the word on which a thread sleeps.
+    pub(super) fn turn(&self, slot: usize) -> Option<&AtomicU32> {
+        match self.doorbell_address {
+            Some(_) => self.doorbell().nth(Self::turn_offset(slot) / 4),
+            None => self.slot(slot).get(OWN_TURN / 8).map(Self::half),
+        }
+    }
+
+    /// Returns where that word is in the memory of all threads, if it is in the doorbell's page.
+    pub(super) fn turn_for_all(&self, slot: usize) -> Option<u64> {
+        self.doorbell_address.map(|doorbell| doorbell + Self::turn_offset(slot) as u64)
     }
 
     /// Sets whom guest threads are to wake.
@@ -179,6 +210,7 @@ impl Slots {
         set(ALTERNATE_STACK + 16, STACK_BYTES as u64);
         set(SAVED_END, self.address(slot) + (SAVED + SAVED_WORDS * 8) as u64);
         set(MARK, MARKED.into());
+        set(TURN, self.turn_for_all(slot).unwrap_or_else(|| self.address(slot) + OWN_TURN as u64));
         set(IS_CALL, 0);
         if let Some(state) = self.state(slot) {
             state.store(RUNNING, Ordering::Release);

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use rustix::thread::futex;
 
 use super::Slots;
-use super::layout::{ASLEEP, COPYING, GIVE_WAY, HELP, PARKED, RUNNING, SAVE, TRAPPED, UNFOLD};
+use super::layout::{
+    ASLEEP, COPYING, GIVE_WAY, HAND_OVER, HELP, NEXT, PARKED, RUNNING, SAVE, TRAPPED, UNFOLD,
+};
 
 impl Slots {
     /// Returns whether the thread waits for an answer.
@@ -18,6 +20,15 @@ impl Slots {
         if let Some(state) = self.state(slot) {
             let _ = state.compare_exchange(TRAPPED, PARKED, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// The same, and has it wake the thread that has the slot `next`, as [`Slots::wake`]. Returns whether it will, as far as
+    /// it can be believed.
+    pub(in crate::systrap) fn hand_over(&self, slot: usize, next: usize) -> bool {
+        let words = (self.state(slot), self.slot(slot).get(NEXT / 8), self.turn_for_all(next));
+        let (Some(state), Some(word), Some(turn)) = words else { return false };
+        word.store(turn, Ordering::Relaxed);
+        state.compare_exchange(TRAPPED, HAND_OVER, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Takes note of how many threads run.
@@ -55,17 +66,34 @@ impl Slots {
         }
     }
 
-    /// Lets a trapped thread go on with what its frame says.
-    pub(in crate::systrap) fn release(&self, slot: usize) {
-        self.change_state(slot, RUNNING);
+    /// Lets a trapped thread go on with what its slot says. Returns whether it sleeps, and must be woken for that.
+    #[must_use]
+    pub(in crate::systrap) fn release(&self, slot: usize) -> bool {
+        self.set_state(slot, RUNNING)
+    }
+
+    /// Wakes a thread that slept when its state was changed.
+    pub(in crate::systrap) fn wake(&self, slot: usize) {
+        if let Some(turn) = self.turn(slot) {
+            // All, since any thread of any address space can sleep on the word.
+            let _ = futex::wake(turn, futex::Flags::empty(), i32::MAX.cast_unsigned());
+        }
     }
 
     fn change_state(&self, slot: usize, to: u32) {
-        if let Some(state) = self.state(slot)
-            && state.swap(to, Ordering::AcqRel) == ASLEEP
-        {
-            let _ = futex::wake(state, futex::Flags::empty(), 1);
+        if self.set_state(slot, to) {
+            self.wake(slot);
         }
+    }
+
+    /// Changes the state of a thread. Returns whether it slept: whoever wakes it then wakes it for good.
+    fn set_state(&self, slot: usize, to: u32) -> bool {
+        let was_asleep = self.state(slot).is_some_and(|state| state.swap(to, Ordering::AcqRel) == ASLEEP);
+        if was_asleep && let Some(turn) = self.turn(slot) {
+            // A thread reads this word before it looks at its state for the last time.
+            turn.fetch_add(1, Ordering::Release);
+        }
+        was_asleep
     }
 
     /// Has a thread that is at a patched call site save its vector registers.

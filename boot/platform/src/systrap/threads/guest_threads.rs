@@ -103,6 +103,15 @@ impl GuestThreads {
         Some(trapped.pid)
     }
 
+    /// Wakes threads that sleep on the host and can run, if no other runs on the processor that they share, or they could
+    /// since `late` or before.
+    ///
+    /// A thread that runs there is seldom far from its own sleep when it has let another go on: it waits for the answer.
+    /// The other would only interrupt it, which costs the host several times what going from one to the next does.
+    pub(in crate::systrap) fn take_turns(&self, late: Option<Instant>) {
+        self.table().take_turns(late, &self.slots);
+    }
+
     /// Returns whether a thread has trapped.
     pub(in crate::systrap) fn is_any_trapped(&self) -> bool {
         self.table().running.iter().any(|thread| self.slots.is_trapped(thread.slot))

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 
 use super::GuestThreads;
 use super::guest_thread::GuestThread;
-use super::table::{Phase, Running, State};
+use super::table::{Phase, Running, State, Turn};
 use crate::ptrace::filter::CLONE_UNTRACED_FLAGS;
 use crate::ptrace::placement::{Habit, Place};
 use crate::ptrace::space::{Space, Threads};
@@ -250,7 +250,7 @@ impl Threads for GuestThreads {
                 given: Given::Result,
             };
             table.threads.insert(pid, state);
-            table.running.push(Running { pid, slot, is_let_go: false });
+            table.running.push(Running { pid, slot, is_let_go: false, turn: Turn::Now });
         }
         if let Err(error) = sys::set_registers(pid, &registers).and_then(|()| sys::detach(pid)) {
             self.forget(pid);

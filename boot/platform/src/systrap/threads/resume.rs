@@ -29,23 +29,20 @@ impl GuestThreads {
             Phase::Runs => {}
             Phase::Stopped(frame) => {
                 self.load(&state.space, slot, *frame, &registers);
-                table.run(pid);
-                self.slots.release(slot);
+                table.run(pid, &self.slots);
             }
             Phase::Calls { registers: call, is_fpu_set: false } if is_return(call, &registers) => {
                 self.copier.clear();
                 self.slots.set_result(slot, registers.rax);
                 state.given = Given::Result;
-                table.run(pid);
-                self.slots.release(slot);
+                table.run(pid, &self.slots);
             }
             Phase::Calls { registers: call, is_fpu_set } if can_go_on(call, &registers) => {
                 self.copier.clear();
                 state.given = if *is_fpu_set { Given::All } else { Given::Registers };
                 let resume = call_sites::resume_at(&state.space, registers.rip);
                 self.slots.give(slot, &registers, resume, state.given);
-                table.run(pid);
-                self.slots.release(slot);
+                table.run(pid, &self.slots);
             }
             Phase::Calls { .. } => {
                 drop(table);

@@ -9,7 +9,7 @@ use rustix::process::Pid;
 
 use crate::ptrace::placement::{Habit, Placement};
 use crate::ptrace::space::Space;
-use crate::systrap::slot::{Frame, Given};
+use crate::systrap::slot::{Frame, Given, Slots};
 use crate::{FpuState, TrapHandler};
 
 #[derive(Debug, Default)]
@@ -40,6 +40,33 @@ pub(super) struct Running {
     pub(super) slot: usize,
     /// Whether it may keep a processor of its own busy.
     pub(super) is_let_go: bool,
+    pub(super) turn: Turn,
+}
+
+/// Whether a thread that can run does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// It does, as far as the host lets it.
+    Now,
+    /// It sleeps on the host since it could run, and is to be woken when its turn comes.
+    Waits(Instant),
+    /// The same, and a thread that parks was told to wake it.
+    Next(Instant),
+}
+
+impl Running {
+    /// Returns whether it uses the processor that guest threads share.
+    fn is_at_home(&self) -> bool {
+        !self.is_let_go && !matches!(self.turn, Turn::Waits(_))
+    }
+
+    /// Returns since when it could run, if it may sleep still.
+    fn could_run_since(&self) -> Option<Instant> {
+        match self.turn {
+            Turn::Now => None,
+            Turn::Waits(since) | Turn::Next(since) => Some(since),
+        }
+    }
 }
 
 /// Where a guest thread is.
@@ -78,11 +105,52 @@ impl std::fmt::Debug for State {
 }
 
 impl Table {
-    /// Takes note that a stopped thread is about to run.
-    pub(super) fn run(&mut self, pid: Pid) {
+    /// Lets a stopped thread run, whose slot says how. One that sleeps on the host, and shares a processor with another that
+    /// runs, is woken by [`Table::take_turns`], or by the other.
+    pub(super) fn run(&mut self, pid: Pid, slots: &Slots) {
         let Some(state) = self.threads.get_mut(&pid) else { return };
         state.phase = Phase::Runs;
         self.placement.resume(pid, &mut state.habit, self.running.is_empty());
-        self.running.push(Running { pid, slot: state.slot, is_let_go: state.habit.is_let_go() });
+        let (slot, is_let_go) = (state.slot, state.habit.is_let_go());
+        let mut turn = Turn::Now;
+        if slots.release(slot) {
+            if !is_let_go && self.running.iter().any(Running::is_at_home) {
+                turn = Turn::Waits(Instant::now());
+            } else {
+                slots.wake(slot);
+            }
+        }
+        self.running.push(Running { pid, slot, is_let_go, turn });
+    }
+
+    /// Parks the thread that has `slot`. If another waits for its processor, it hands over to that.
+    pub(super) fn park(&mut self, slot: usize, slots: &Slots) {
+        match self.next() {
+            Some((next, since)) if slots.hand_over(slot, next.slot) => next.turn = Turn::Next(since),
+            _ => slots.park(slot),
+        }
+    }
+
+    /// Returns the thread whose turn it is on the processor that guest threads share, if that is free.
+    fn next(&mut self) -> Option<(&mut Running, Instant)> {
+        let is_free = !self.running.iter().any(Running::is_at_home);
+        let since = |thread: &mut Running| thread.could_run_since();
+        let waits = self.running.iter_mut().filter_map(|thread| since(thread).map(|since| (thread, since)));
+        waits.min_by_key(|(_, since)| *since).filter(|_| is_free)
+    }
+
+    /// Wakes threads that sleep on the host and can run: the one whose turn it is, and those that could since `late` or
+    /// before.
+    pub(super) fn take_turns(&mut self, late: Option<Instant>, slots: &Slots) {
+        if let Some((next, _)) = self.next() {
+            slots.wake(next.slot);
+            next.turn = Turn::Now;
+        }
+        for thread in &mut self.running {
+            if thread.could_run_since().is_some_and(|since| late.is_some_and(|late| since <= late)) {
+                slots.wake(thread.slot);
+                thread.turn = Turn::Now;
+            }
+        }
     }
 }

@@ -36,11 +36,12 @@ impl GuestThreads {
             Ok(Some(Told { trap, registers, handler })) => {
                 handler.on_trap(trap, &registers);
                 self.copier.clear();
-                let table = self.table();
+                let mut table = self.table();
                 if let Some(State { slot, phase: Phase::Stopped(_) | Phase::Calls { .. }, .. }) =
                     table.threads.get(&pid)
                 {
-                    self.slots.park(*slot);
+                    let slot = *slot;
+                    table.park(slot, &self.slots);
                 }
             }
             Ok(None) => {}
@@ -102,8 +103,7 @@ impl GuestThreads {
                 state.is_interrupt_wanted = is_interrupt_wanted;
             }
         }
-        table.run(pid);
-        self.slots.release(slot);
+        table.run(pid, &self.slots);
         Ok(None)
     }
 
