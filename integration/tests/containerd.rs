@@ -203,6 +203,15 @@ mod tests {
         })
     }
 
+    /// Does the work for all of them at once.
+    fn all_at_once(ids: &[String], work: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
+        let work = &work;
+        thread::scope(|scope| {
+            let running: Vec<_> = ids.iter().map(|id| scope.spawn(move || work(id))).collect();
+            running.into_iter().try_for_each(|one| one.join().expect("it does not panic"))
+        })
+    }
+
     #[test]
     fn many_live_at_once() -> Result<()> {
         const COUNT: usize = 12;
@@ -210,23 +219,12 @@ mod tests {
             let containerd = &*containerd;
             for round in 0..2 {
                 let ids: Vec<_> = (0..COUNT).map(|number| format!("c{round}-{number}")).collect();
-                thread::scope(|scope| {
-                    let work = ids.iter().map(|id| scope.spawn(|| sleeper(containerd, id)));
-                    let work: Vec<_> = work.collect();
-                    work.into_iter().try_for_each(|one| one.join().expect("it does not panic"))
-                })?;
+                all_at_once(&ids, |id| sleeper(containerd, id))?;
                 ensure!(containerd.tasks()?.len() == COUNT);
-                thread::scope(|scope| {
-                    let work = ids.iter().map(|id| {
-                        scope.spawn(move || {
-                            let exec = ["tasks", "exec", "--exec-id", "e", id, "echo", id];
-                            let done = containerd.ok(&exec)?;
-                            ensure!(done.stdout.trim() == id, "{done}");
-                            kill_and_remove(containerd, id)
-                        })
-                    });
-                    let work: Vec<_> = work.collect();
-                    work.into_iter().try_for_each(|one| one.join().expect("it does not panic"))
+                all_at_once(&ids, |id| {
+                    let done = containerd.ok(&["tasks", "exec", "--exec-id", "e", id, "echo", id])?;
+                    ensure!(done.stdout.trim() == id, "{done}");
+                    kill_and_remove(containerd, id)
                 })?;
             }
             Ok(())
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_saved_and_brought_back() -> Result<()> {
+    fn containers_go_on_after_they_are_saved() -> Result<()> {
         with_containerd(|containerd| {
             let script = "n=0; while :; do n=$((n+1)); echo $n > /tmp/n; sleep 0.01; done";
             let done = containerd.run(&["--detach", IMAGE, "c", "sh", "-c", script])?;

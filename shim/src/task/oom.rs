@@ -34,7 +34,7 @@ impl Oom {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Whether it lacked memory since it was told of last.
