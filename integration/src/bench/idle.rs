@@ -55,15 +55,7 @@ fn watch(rows: &[RowPlan], count: usize) -> Vec<(&'static str, f64)> {
     let figure = |row: &RowPlan| {
         let Measure::Idle(_, what) = row.measure else { return None };
         let value = match what {
-            Idle::Memory => {
-                // Each would report all of the memory that it shares as a thread does.
-                let is_first = |(at, process): &(usize, &Process)| {
-                    !all.iter().take(*at).any(|other| kcmp::is_memory_shared(*other, **process))
-                };
-                let counted = all.iter().enumerate().filter(is_first);
-                let kib: u64 = counted.filter_map(|(_, process)| process.proportional_kib().ok()).sum();
-                each(kib as f64 / 1024.0)
-            }
+            Idle::Memory => each(mebibytes(&all)),
             Idle::Processes => each(all.len() as f64),
             Idle::Threads => each(all.iter().map(|process| process.nr_threads()).sum::<usize>() as f64),
             Idle::Processor => ticks / per_second / WATCHED.as_secs_f64() * 100.0,
@@ -71,6 +63,18 @@ fn watch(rows: &[RowPlan], count: usize) -> Vec<(&'static str, f64)> {
         Some((row.name, value))
     };
     rows.iter().filter_map(figure).collect()
+}
+
+/// The proportional share of memory of processes.
+#[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+pub(super) fn mebibytes(all: &[Process]) -> f64 {
+    // Each would report all of the memory that it shares as a thread does.
+    let is_first = |(at, process): &(usize, &Process)| {
+        !all.iter().take(*at).any(|other| kcmp::is_memory_shared(*other, **process))
+    };
+    let counted = all.iter().enumerate().filter(is_first);
+    let kib: u64 = counted.filter_map(|(_, process)| process.proportional_kib().ok()).sum();
+    kib as f64 / 1024.0
 }
 
 /// The time that the processes have had on processors.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::report::Report;
 use super::rows::{Measure, RowPlan};
-use super::{idle, lifecycle};
+use super::{copies, idle, lifecycle};
 use crate::exclusive::Exclusive;
 use crate::process::{self, Status};
 use crate::program::Access;
@@ -60,7 +60,7 @@ fn batches(rows: &[RowPlan], round: u32) -> Vec<Vec<RowPlan>> {
         Measure::Operation(program) => program.to_owned(),
         Measure::Lifecycle(_) => "lifecycle".to_owned(),
         Measure::Idle(count, _) => format!("idle {count}"),
-        Measure::Start(..) | Measure::Script(..) => row.name.to_owned(),
+        Measure::Start(..) | Measure::Script(..) | Measure::Copies(_) => row.name.to_owned(),
     };
     let is_measured = |row: &&RowPlan| round == 1 || !matches!(row.measure, Measure::Idle(..));
     let rows: Vec<_> = rows.iter().filter(is_measured).copied().collect();
@@ -71,8 +71,11 @@ fn batches(rows: &[RowPlan], round: u32) -> Vec<Vec<RowPlan>> {
 
 /// Whether a place has what the rows, which are measured in one go, are about.
 fn can(place: Place, rows: &[RowPlan]) -> bool {
-    let needs_runtime = |row: &RowPlan| matches!(row.measure, Measure::Idle(..) | Measure::Lifecycle(_));
-    place != Place::Native || !rows.iter().any(needs_runtime)
+    rows.iter().all(|row| match row.measure {
+        Measure::Idle(..) | Measure::Lifecycle(_) => place != Place::Native,
+        Measure::Copies(_) => copies::can(place),
+        Measure::Operation(_) | Measure::Start(..) | Measure::Script(..) => true,
+    })
 }
 
 /// One sample of each of the rows, which are measured in one go.
@@ -82,6 +85,7 @@ fn samples(rows: &[RowPlan], place: Place, lock: &Exclusive, add: super::Add<'_>
         Measure::Operation(program) => return operations(program, rows, place, lock, add),
         Measure::Lifecycle(_) => return lifecycle::samples(rows, place, lock, add),
         Measure::Idle(count, _) => return idle::samples(rows, count, place, lock, add),
+        Measure::Copies(what) => add(first.name, copies::sample(what, place, lock)?),
         Measure::Start(rootfs, args, count) => {
             add(first.name, start(&Program::new(rootfs, args.iter().copied()), count, place, lock)?);
         }
@@ -185,6 +189,7 @@ mod tests {
         let can = |place, word: &str| can(place, &select(&[word.to_owned()]));
         assert!(can(Place::Native, "micro") && !can(Place::Native, "oci_") && !can(Place::Native, "idle"));
         assert!(can(Place::Crun, "oci_") && can(Place::Crun, "idle"));
+        assert!(can(Place::Cloister(None), "copies") && !can(Place::Runsc("systrap"), "copies"));
     }
 
     #[test]

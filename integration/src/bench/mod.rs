@@ -3,6 +3,7 @@
 //! Ratios are what counts: every round runs each place once, so that whatever else the machine does meets all alike.
 //! Start-up is `run` of a bundle from the call to its end: create, start, wait and delete.
 
+mod copies;
 mod idle;
 mod lifecycle;
 mod measure;
@@ -14,7 +15,7 @@ mod scripts;
 pub use measure::{Options, measure};
 pub use plot::svg;
 pub use report::{Report, Row, Unit};
-pub use rows::{GROUPS, Goal, Group, Idle, Measure, RowPlan, Step, select};
+pub use rows::{Copies, GROUPS, Goal, Group, Idle, Measure, RowPlan, Step, select};
 
 /// Takes a sample of the named row.
 type Add<'a> = &'a mut dyn FnMut(&str, f64);

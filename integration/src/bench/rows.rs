@@ -33,6 +33,19 @@ pub enum Measure {
     Script(Rootfs, &'static str, &'static str),
     /// What this many sandboxes that sleep take, each. It has no native figure.
     Idle(usize, Idle),
+    /// Containers that were saved. It has no native figure.
+    Copies(Copies),
+}
+
+/// What containers cost that were saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// From the call that makes a copy of a program with 512 MiB of live data to its first output.
+    FirstOutput,
+    /// The proportional share of memory of each of so many copies of it.
+    Memory(u32),
+    /// Putting a shell that waits to the disk, and bringing it back.
+    SuspendAndWake,
 }
 
 /// A command in the life of one container.
@@ -130,6 +143,10 @@ const fn idle(name: &'static str, unit: Unit, count: usize, what: Idle, most: f6
     RowPlan { name, unit, measure: Measure::Idle(count, what), goal: Some(Goal::Most(most)) }
 }
 
+const fn copies(name: &'static str, unit: Unit, what: Copies, goal: Goal) -> RowPlan {
+    RowPlan { name, unit, measure: Measure::Copies(what), goal: Some(goal) }
+}
+
 /// All rows, in the order of the report.
 pub const GROUPS: &[Group] = &[
     Group { name: "micro", rows: MICRO },
@@ -137,6 +154,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "files", rows: FILES },
     Group { name: "programs", rows: PROGRAMS },
     Group { name: "idle", rows: IDLE },
+    Group { name: "copies", rows: COPIES },
 ];
 
 const MICRO: &[RowPlan] = &[
@@ -230,6 +248,12 @@ const IDLE: &[RowPlan] = &[
     idle("idle_cpu", Unit::Percent, 1, Idle::Processor, 0.1),
     idle("idle_memory_each_of_50", Unit::MiB, 50, Idle::Memory, 2.0),
     idle("idle_cpu_of_50", Unit::Percent, 50, Idle::Processor, 0.1),
+];
+
+const COPIES: &[RowPlan] = &[
+    copies("spawn_python_512m", Unit::Ms, Copies::FirstOutput, Goal::Most(15.0)),
+    copies("memory_each_of_64_copies", Unit::MiB, Copies::Memory(64), Goal::Most(3.0)),
+    copies("suspend_wake_shell", Unit::Ms, Copies::SuspendAndWake, Goal::Most(40.0)),
 ];
 
 const PYTHON: &[&str] = &["python3", "-c", "print(1)"];
