@@ -72,11 +72,11 @@ mod tests {
             ensure!(running.wait(None)? == Some(ExitStatus::Exited(0)));
             ensure!(running.wait(None)? == Some(ExitStatus::Exited(0)), "it is forgotten");
 
-            let mut slow = shell("sleep 1000");
+            let mut slow = shell("exec sleep 1000");
             slow.timeout = Some(Duration::from_millis(50));
             let failure = manager.exec(&one, &slow);
             ensure!(matches!(failure, Err(ManagerError::TimedOut(_))), "{failure:?}");
-            let mut loud = shell("yes");
+            let mut loud = shell("exec yes");
             loud.output_limit = 1 << 20;
             let failure = manager.exec(&one, &loud);
             ensure!(matches!(failure, Err(ManagerError::OutputLimit(_))), "{failure:?}");
@@ -147,7 +147,7 @@ mod tests {
             manager.create(&gone, origin, Lifetime { idle, then: Then::Destroy })?;
             ensure!(manager.reap(SystemTime::now())?.is_empty(), "none is idle yet");
             let late = SystemTime::now() + HOUR + HOUR;
-            let running = manager.exec_streaming(&gone, &shell("sleep 1000"))?;
+            let running = manager.exec_streaming(&gone, &shell("exec sleep 1000"))?;
             let reports = manager.reap(late)?;
             ensure!(reports.len() == 1 && reports[0].id == slept, "{reports:?}");
             ensure!(reports[0].action == Action::Suspend && reports[0].outcome.is_ok(), "{reports:?}");

@@ -62,7 +62,8 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// A command that was started. It is killed when this is dropped, and the sandbox is in use until then.
+/// A command that was started. It is killed when this is dropped, but not what it has started in turn; the sandbox is in use until
+/// then.
 #[derive(Debug)]
 pub struct Running {
     /// Its standard input.
